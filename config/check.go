@@ -1,0 +1,233 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"teachbox/device"
+)
+
+const (
+	minSide, maxSide = 32, 4096 // of a camera's picture; no model sees more than a few hundred pixels
+	minCrop          = 0.05     // least width and height of a crop, as a fraction of the picture
+	maxPin           = 27       // last GPIO of the Pi's 40-pin header, BCM number
+	noPin            = math.MinInt
+)
+
+// A key is one setting of a configuration.
+type key struct {
+	name  string      // such as "camera.width"; slots are counted from one, as in "panel.slots#1.led.pin"
+	value any         // where it lives: *string, *int, *float64, *bool or *Duration
+	want  string      // what may stand there, for people
+	fault string      // what is wrong when ok says no
+	ok    func() bool // nil: every value is good
+}
+
+// keys lists every setting of c, in the order of teachbox.toml. The pins are
+// those that c.Panel has.
+func (c *Config) keys() []key {
+	ks := []key{
+		{"camera.source", &c.Camera.Source, `"auto", "sim" or "folder:PATH"`, "not a camera", func() bool {
+			folder, ok := c.Camera.Folder()
+			return ok && isPath(folder) || c.Camera.Source == "auto" || c.Camera.Source == "sim"
+		}},
+		between("camera.width", &c.Camera.Width, minSide, maxSide),
+		between("camera.height", &c.Camera.Height, minSide, maxSide),
+		oneOf("camera.rotation", &c.Camera.Rotation, 0, 90, 180, 270),
+		oneOf("camera.flip", &c.Camera.Flip, "", "h", "v", "hv"),
+		{"camera.crop", &c.Camera.Crop, `"squash", "center" or "x,y,w,h" in fractions of the picture such as "0.1,0,0.8,1"`, "not a crop", func() bool {
+			_, ok := cleanCrop(c.Camera.Crop)
+			return ok
+		}},
+		between("box.rate", &c.Box.Rate, 1, 60),
+		between("box.night_after", &c.Box.NightAfter, Duration(time.Second), Duration(24*time.Hour)),
+		{"model.source", &c.Model.Source, `a name such as "mobilenet_v1_1.0_224_quant", or a path that ends in ".tflite"`, "not a model", func() bool {
+			_, file := c.Model.File()
+			return isPath(c.Model.Source) && (file || !strings.ContainsAny(c.Model.Source, `/\`))
+		}},
+		{"model.labels", &c.Model.Labels, `a path, or ""`, "not a path", func() bool {
+			return c.Model.Labels == "" || isPath(c.Model.Labels)
+		}},
+		between("model.threads", &c.Model.Threads, 1, 4),
+		oneOf("panel.preset", &c.Panel.Preset, PresetDefault, PresetCoral),
+	}
+	if b := c.Panel.Nothing; b != nil {
+		ks = append(ks, b.keys(nothingKey)...)
+	}
+	if l := c.Panel.Status; l != nil {
+		ks = append(ks, l.keys(statusKey)...)
+	}
+	for i := range c.Panel.Slots {
+		s, name := &c.Panel.Slots[i], slotName(i+1)
+		ks = append(ks, s.Button.keys(name+".button")...)
+		ks = append(ks, s.LED.keys(name+".led")...)
+	}
+	return append(ks,
+		key{"lesson.folder", &c.Lesson.Folder, "the path of a folder", "not a path", func() bool { return isPath(c.Lesson.Folder) }},
+		oneOf("lesson.keep_pictures", &c.Lesson.KeepPictures, KeepNever, KeepLesson, KeepAlways),
+		between("lesson.picture_side", &c.Lesson.PictureSide, 64, 2048),
+		key{name: "lesson.skip_similar", value: &c.Lesson.SkipSimilar, want: "true or false"},
+		key{name: "lesson.locked", value: &c.Lesson.Locked, want: "true or false"},
+		key{"sim.photos", &c.Sim.Photos, `the path of a folder, or ""`, "not a path", func() bool {
+			return c.Sim.Photos == "" || isPath(c.Sim.Photos)
+		}},
+		key{name: "sim.seed", value: &c.Sim.Seed, want: "a whole number"},
+		between("sim.jitter", &c.Sim.Jitter, 0, 1),
+	)
+}
+
+func (b *Button) keys(name string) []key {
+	return []key{
+		between(name+".pin", &b.Pin, 0, maxPin),
+		oneOf(name+".pull", &b.Pull, PullUp, PullDown, PullNone),
+		oneOf(name+".active", &b.Active, ActiveLow, ActiveHigh),
+	}
+}
+
+func (l *LED) keys(name string) []key {
+	return []key{
+		between(name+".pin", &l.Pin, 0, maxPin),
+		oneOf(name+".active", &l.Active, ActiveLow, ActiveHigh),
+	}
+}
+
+// slotName names slot n, counted from one as people do.
+func slotName(n int) string { return slotsKey + "#" + strconv.Itoa(n) }
+
+func between[T int | float64 | Duration](name string, p *T, lo, hi T) key {
+	var kind string
+	switch any(lo).(type) {
+	case int:
+		kind = "a whole number"
+	case float64:
+		kind = "a number"
+	case Duration:
+		kind = `text such as "10m",`
+	}
+	return key{name, p, fmt.Sprintf("%s from %v to %v", kind, lo, hi), "out of range", func() bool {
+		return lo <= *p && *p <= hi
+	}}
+}
+
+func oneOf[T int | string](name string, p *T, choices ...T) key {
+	var want strings.Builder
+	for i, c := range choices {
+		switch i {
+		case 0:
+		case len(choices) - 1:
+			want.WriteString(" or ")
+		default:
+			want.WriteString(", ")
+		}
+		fmt.Fprintf(&want, "%#v", c) // quotes around text
+	}
+	return key{name, p, want.String(), "not a choice", func() bool { return slices.Contains(choices, *p) }}
+}
+
+// isPath reports whether s can be a path at all.
+func isPath(s string) bool { return s != "" && !strings.ContainsRune(s, 0) }
+
+// cleanCrop checks a crop and returns it in its one form: four numbers without
+// blanks and as short as they can be.
+func cleanCrop(s string) (string, bool) {
+	if s == "squash" || s == "center" {
+		return s, true
+	}
+	parts := strings.Split(s, ",")
+	if len(parts) != 4 {
+		return "", false
+	}
+	var v [4]float64
+	for i, p := range parts {
+		f, err := strconv.ParseFloat(strings.TrimSpace(p), 64)
+		if err != nil {
+			return "", false
+		}
+		v[i] = f
+		parts[i] = strconv.FormatFloat(math.Abs(f), 'g', -1, 64) // no "-0"
+	}
+	x, y, w, h := v[0], v[1], v[2], v[3]
+	ok := x >= 0 && y >= 0 && w >= minCrop && h >= minCrop && x+w <= 1 && y+h <= 1
+	return strings.Join(parts, ","), ok
+}
+
+// Validate checks a configuration that did not come from a file as it is, or
+// was changed since. The error is as that of Parse, without file and line.
+func (c *Config) Validate() error {
+	if ps := c.check(); len(ps) > 0 {
+		return &invalid{problems: ps}
+	}
+	return nil
+}
+
+// check returns what is wrong with the values of c.
+func (c *Config) check() []problem {
+	var ps []problem
+	pins := make(map[int]string) // which key has taken a pin
+	for _, k := range c.keys() {
+		if p, ok := k.check(); !ok {
+			ps = append(ps, p)
+			continue
+		}
+		if pin, ok := k.value.(*int); ok && strings.HasSuffix(k.name, ".pin") {
+			if first, taken := pins[*pin]; taken {
+				ps = append(ps, problem{key: k.name, text: fmt.Sprintf("pin used twice (got %d, which is also %s; want a pin of its own)", *pin, first)})
+				continue
+			}
+			pins[*pin] = k.name
+		}
+	}
+	if n := len(c.Panel.Slots); n < 2 || n > device.MaxSlots {
+		ps = append(ps, problem{key: slotsKey, text: fmt.Sprintf("wrong number of slots (got %d; want 2 to %d)", n, device.MaxSlots)})
+	}
+	return ps
+}
+
+// check reports whether the value may stand there, and if not, what is wrong.
+func (k key) check() (p problem, ok bool) {
+	if k.ok == nil || k.ok() {
+		return problem{}, true
+	}
+	got := k.got()
+	if got == `""` || got == strconv.Itoa(noPin) {
+		return problem{key: k.name, text: "missing (want " + k.want + ")"}, false
+	}
+	return k.wrong(k.fault, got), false
+}
+
+// got renders the value as the file would.
+func (k key) got() string {
+	switch v := k.value.(type) {
+	case *string:
+		return quote(*v)
+	case *int:
+		return fmt.Sprint(*v)
+	case *float64:
+		return fmt.Sprint(*v)
+	case *bool:
+		return fmt.Sprint(*v)
+	case *Duration:
+		return quote(v.String())
+	}
+	panic("config: " + k.name + " has a value of an unknown type")
+}
+
+func (k key) wrong(what, got string) problem {
+	return problem{key: k.name, text: fmt.Sprintf("%s (got %s; want %s)", what, got, k.want)}
+}
+
+// quote puts a text from the file in quotes for a message.
+func quote(s string) string { return strconv.Quote(cut(s)) }
+
+// cut keeps a text from the file short enough for a message.
+func cut(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -1,0 +1,144 @@
+// Package config reads and checks the configuration of a box. teachbox.toml,
+// which is embedded here, is the documentation of every key and says exactly
+// what Default says.
+package config
+
+import (
+	_ "embed"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"teachbox/device"
+)
+
+//go:embed teachbox.toml
+var documentation string
+
+// Documentation returns teachbox.toml: the defaults, as a configuration file
+// that explains every key.
+func Documentation() string { return documentation }
+
+// A Config is a whole configuration. teachbox.toml explains the keys.
+type Config struct {
+	Camera Camera `toml:"camera"`
+	Box    Box    `toml:"box"`
+	Model  Model  `toml:"model"`
+	Panel  Panel  `toml:"panel"`
+	Lesson Lesson `toml:"lesson"`
+	Sim    Sim    `toml:"sim"`
+}
+
+// Camera says where pictures come from and what of them the model sees.
+type Camera struct {
+	Source   string `toml:"source"`   // "auto", "sim" or "folder:PATH"
+	Width    int    `toml:"width"`    // pixels, 32 to 4096
+	Height   int    `toml:"height"`   // pixels, 32 to 4096
+	Rotation int    `toml:"rotation"` // degrees clockwise: 0, 90, 180, 270
+	Flip     string `toml:"flip"`     // "", "h", "v" or "hv"
+	// Crop is "squash", "center" or "x,y,w,h" as fractions of the picture.
+	// Parse writes the four numbers without blanks and in their shortest form,
+	// because the text is part of the embedding space.
+	Crop string `toml:"crop"`
+}
+
+// Folder returns the path of a folder of pictures, if that is the source.
+func (c Camera) Folder() (path string, ok bool) {
+	return strings.CutPrefix(c.Source, "folder:")
+}
+
+// Box is the pace of the box.
+type Box struct {
+	Rate       int      `toml:"rate"`        // looks per second at most, 1 to 60
+	NightAfter Duration `toml:"night_after"` // darkness until the box sleeps, 1 s to 24 h
+}
+
+// Model is the backbone.
+type Model struct {
+	Source  string `toml:"source"`  // a name of the list of models, or a path that ends in .tflite
+	Labels  string `toml:"labels"`  // path of a file of labels; "": those of the list
+	Threads int    `toml:"threads"` // processor threads, 1 to 4
+}
+
+// File returns the path of the model's file, if the source is not a name of
+// the list of models.
+func (m Model) File() (path string, ok bool) {
+	return m.Source, strings.HasSuffix(m.Source, ".tflite")
+}
+
+// The choices of Lesson.KeepPictures.
+const (
+	KeepNever  = "never"
+	KeepLesson = "lesson" // while their lesson is in hand
+	KeepAlways = "always"
+)
+
+// Lesson says what is kept of a lesson, and where.
+type Lesson struct {
+	Folder       string `toml:"folder"`        // the state directory
+	KeepPictures string `toml:"keep_pictures"` // KeepNever, KeepLesson or KeepAlways
+	PictureSide  int    `toml:"picture_side"`  // longest side of a kept picture in pixels, 64 to 2048
+	SkipSimilar  bool   `toml:"skip_similar"`  // a burst skips frames nearly identical to the last one kept
+	Locked       bool   `toml:"locked"`        // teaching is locked at start
+}
+
+// Sim is the simulated desk, for the camera source "sim".
+type Sim struct {
+	Photos string  `toml:"photos"` // folder of photographs; "": drawn objects
+	Seed   int     `toml:"seed"`
+	Jitter float64 `toml:"jitter"` // unrest of the picture, 0 (none) to 1
+}
+
+// A Duration is a length of time, written in the file as text such as "10m".
+type Duration time.Duration
+
+// String leaves out the zeros that time.Duration writes at the end.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// Default returns the configuration that holds where a file says nothing.
+func Default() *Config {
+	return &Config{
+		Camera: Camera{Source: "auto", Width: 640, Height: 480, Crop: "squash"},
+		Box:    Box{Rate: 15, NightAfter: Duration(10 * time.Minute)},
+		Model:  Model{Source: "mobilenet_v1_1.0_224_quant", Threads: 1},
+		Panel:  preset(PresetDefault),
+		Lesson: Lesson{Folder: "/var/lib/teachbox", KeepPictures: KeepLesson, PictureSide: 320, SkipSimilar: true},
+		Sim:    Sim{Seed: 1, Jitter: 1},
+	}
+}
+
+// Wiring says what the configured panel has.
+func (c *Config) Wiring() device.Wiring {
+	return device.Wiring{
+		Slots:   len(c.Panel.Slots),
+		Nothing: c.Panel.Nothing != nil,
+		Status:  c.Panel.Status != nil,
+	}
+}
+
+// Write writes a valid configuration as TOML, with every pin spelled out.
+// Parsing what it wrote gives the same configuration.
+func Write(w io.Writer, c *Config) error {
+	return toml.NewEncoder(w).Encode(c)
+}
