@@ -1,0 +1,235 @@
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	_ "image/jpeg" // for image.Decode
+	_ "image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"teachbox/device/frame"
+)
+
+const (
+	maxFileSize = 32 << 20 // bytes of one photograph
+	maxThings   = 100_000  // photographs in one catalog
+)
+
+// A Catalog is the things that can be shown to the camera, by class. It does
+// not change once it is made.
+type Catalog struct {
+	classes []class
+}
+
+type class struct {
+	name   string
+	things []thing
+}
+
+// A thing makes its picture of a given size. One that lies on the desk is a
+// layer, transparent around it; any other fills the whole picture.
+type thing struct {
+	picture func(width, height int) (*image.RGBA, error)
+	lies    bool
+}
+
+// Drawn is the catalog of things drawn by code, for those without photographs.
+// They show that a box works, but not how well it recognises real things.
+func Drawn() *Catalog {
+	c := new(Catalog)
+	for _, d := range drawings() {
+		k := class{name: d.name}
+		for n := range uint64(variants) {
+			k.things = append(k.things, thing{lies: true, picture: func(width, height int) (*image.RGBA, error) {
+				return d.place(width, height, n), nil
+			}})
+		}
+		c.classes = append(c.classes, k)
+	}
+	return c
+}
+
+// Photographs is the catalog of the JPEG and PNG files in a folder. Each folder
+// in it is a class, named after it; each picture in the folder itself is a class
+// of one, named after the file without its ending. The files are read when they
+// are shown.
+func Photographs(dir string) (*Catalog, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("photographs: %w; name a folder with one folder of pictures for each thing", err)
+	}
+	c := new(Catalog)
+	total := 0
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		k := class{name: e.Name()}
+		if isPicture(path) {
+			k.name = strings.TrimSuffix(k.name, filepath.Ext(k.name))
+			k.things = append(k.things, photograph(path))
+		} else if files, err := os.ReadDir(path); err == nil { // else not a folder, or not ours to read
+			for _, f := range files {
+				if path := filepath.Join(path, f.Name()); isPicture(path) {
+					k.things = append(k.things, photograph(path))
+				}
+			}
+		}
+		if len(k.things) > 0 {
+			c.classes = append(c.classes, k)
+		}
+		if total += len(k.things); total > maxThings {
+			return nil, fmt.Errorf("photographs: %s holds more than %d pictures; choose a smaller folder", dir, maxThings)
+		}
+	}
+	if total == 0 {
+		return nil, fmt.Errorf("photographs: %s holds no pictures; put JPEG or PNG files there, in one folder for each thing", dir)
+	}
+	return c, nil
+}
+
+// Classes lists the names of the classes in order.
+func (c *Catalog) Classes() []string {
+	var names []string
+	for _, k := range c.classes {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// Count is the number of pictures of a class, 0 if there is no such class.
+func (c *Catalog) Count(name string) int {
+	for _, k := range c.classes {
+		if k.name == name {
+			return len(k.things)
+		}
+	}
+	return 0
+}
+
+// find finds "class" (then number is 0) or "class/number".
+func (c *Catalog) find(name string) (index, number int, err error) {
+	name, digits, numbered := strings.Cut(name, "/")
+	for i, k := range c.classes {
+		if k.name != name {
+			continue
+		}
+		if !numbered {
+			return i, 0, nil
+		}
+		n, err := strconv.Atoi(digits)
+		if err != nil || n < 1 || n > len(k.things) {
+			return 0, 0, fmt.Errorf("there is no %s/%.20s: choose %s/1 to %s/%d", name, digits, name, name, len(k.things))
+		}
+		return i, n, nil
+	}
+	have := c.Classes()
+	if len(have) > 20 {
+		have = append(have[:20], "…")
+	}
+	return 0, 0, fmt.Errorf("there is no %.40q: choose one of %s", name, strings.Join(have, ", "))
+}
+
+// isPicture judges by the name. Hidden files are none: macOS leaves ._x.jpg
+// beside x.jpg on sticks.
+func isPicture(name string) bool {
+	if strings.HasPrefix(filepath.Base(name), ".") {
+		return false
+	}
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".jpg", ".jpeg", ".png":
+		return true
+	}
+	return false
+}
+
+func photograph(path string) thing {
+	return thing{picture: func(width, height int) (*image.RGBA, error) {
+		img, err := load(path)
+		if err != nil {
+			return nil, fmt.Errorf("photograph %s: %w", path, err)
+		}
+		return stretch(img, width, height), nil
+	}}
+}
+
+// load reads a picture file within bounds.
+func load(path string) (image.Image, error) {
+	// Opening a pipe would wait for its writer, so look before opening.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFileSize {
+		return nil, fmt.Errorf("larger than %d MB; make it smaller", maxFileSize>>20)
+	}
+	size, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("not a readable JPEG or PNG picture: %w", err)
+	}
+	if err := checkSize(size.Width, size.Height); err != nil {
+		return nil, err
+	}
+	img, _, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("not a readable JPEG or PNG picture: %w", err)
+	}
+	return img, nil
+}
+
+func checkSize(w, h int) error {
+	if w < 1 || h < 1 || w > frame.MaxSide || h > frame.MaxSide || w*h > frame.MaxPixels {
+		return fmt.Errorf("%d×%d pixels (want 1×1 to %d a side and %d in all); choose another size",
+			w, h, frame.MaxSide, frame.MaxPixels)
+	}
+	return nil
+}
+
+// stretch makes a picture width×height, each pixel the mean of those that fall
+// on it. The shape is not kept: the box looks at the whole frame, squashed, so
+// cutting a photograph to the camera's shape would only lose its edges.
+func stretch(img image.Image, width, height int) *image.RGBA {
+	src := image.NewRGBA(image.Rectangle{Max: img.Bounds().Size()})
+	draw.Draw(src, src.Rect, image.NewUniform(color.White), image.Point{}, draw.Src)
+	draw.Draw(src, src.Rect, img, img.Bounds().Min, draw.Over)
+	w, h := src.Rect.Dx(), src.Rect.Dy()
+	dst := image.NewRGBA(image.Rect(0, 0, width, height))
+	for y := range height {
+		top := y * h / height
+		bottom := max(top+1, (y+1)*h/height)
+		for x := range width {
+			left := x * w / width
+			right := max(left+1, (x+1)*w/width)
+			var r, g, b uint64
+			for sy := top; sy < bottom; sy++ {
+				row := src.Pix[sy*src.Stride:]
+				for sx := left; sx < right; sx++ {
+					r += uint64(row[4*sx])
+					g += uint64(row[4*sx+1])
+					b += uint64(row[4*sx+2])
+				}
+			}
+			n := uint64((right - left) * (bottom - top))
+			dst.SetRGBA(x, y, color.RGBA{uint8(r / n), uint8(g / n), uint8(b / n), 255})
+		}
+	}
+	return dst
+}
