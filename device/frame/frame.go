@@ -15,6 +15,10 @@ const MaxSide = 8192
 // allocate without limit: 24 megapixels is beyond every camera a box carries.
 const MaxPixels = 24 << 20
 
+// maxStride bounds the bytes from one row to the next: no driver pads a row to
+// several times its length.
+const maxStride = 16 * MaxSide
+
 // Format says how the bytes of a frame are laid out.
 type Format uint8
 
@@ -81,11 +85,12 @@ func (f *Frame) Check() error {
 	if f.Width < 1 || f.Height < 1 || f.Width > MaxSide || f.Height > MaxSide || f.Width*f.Height > MaxPixels {
 		return bad("size %d×%d (want 1×1 to %d pixels a side and %d in all)", f.Width, f.Height, MaxSide, MaxPixels)
 	}
-	if f.Stride < row {
-		return bad("stride %d is shorter than a row of %d bytes", f.Stride, row)
+	if f.Stride < row || f.Stride > maxStride {
+		return bad("stride %d (want %d, the bytes of a row, to %d)", f.Stride, row, maxStride)
 	}
-	if need := f.Stride*(f.Height-1) + row; len(f.Pix) < need {
-		return bad("%d bytes (want %d for %v %d×%d)", len(f.Pix), need, f.Format, f.Width, f.Height)
+	// Divided, not multiplied: the product with a stride from outside may overflow.
+	if len(f.Pix) < row || (len(f.Pix)-row)/f.Stride < f.Height-1 {
+		return bad("%d bytes (want rows %d bytes apart for %v %d×%d)", len(f.Pix), f.Stride, f.Format, f.Width, f.Height)
 	}
 	return nil
 }
