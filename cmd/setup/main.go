@@ -12,12 +12,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+
+	"teachbox/models"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	s := setup{root: ".", out: os.Stdout, client: runClient}
+	s := setup{root: ".", out: os.Stdout, client: runClient, library: tfliteFiles, manifest: models.Manifest()}
 	if err := s.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
 		os.Exit(1)

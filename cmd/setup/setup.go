@@ -86,9 +86,11 @@ func runClient(ctx context.Context, dir, name string, args ...string) ([]byte, e
 
 // A setup puts everything below root, the module's folder.
 type setup struct {
-	root   string
-	out    io.Writer
-	client client
+	root     string
+	out      io.Writer
+	client   client
+	library  map[string]models.Artefact // tfliteFiles
+	manifest []models.Model
 }
 
 // run fetches what is missing or wrong.
@@ -108,7 +110,7 @@ func (s *setup) run(ctx context.Context) error {
 func (s *setup) tflite(ctx context.Context) error {
 	const dir = "third_party/tflite"
 	missing := false
-	for _, a := range tfliteFiles {
+	for _, a := range s.library {
 		missing = missing || !s.has(filepath.Join(dir, a.File), a.SHA256)
 	}
 	if missing {
@@ -152,7 +154,7 @@ func (s *setup) unpack(archive, dir string) error {
 		if err != nil {
 			return err
 		}
-		a, ok := tfliteFiles[h.Name]
+		a, ok := s.library[h.Name]
 		if !ok {
 			continue
 		}
@@ -171,8 +173,8 @@ func (s *setup) unpack(archive, dir string) error {
 		}
 		found++
 	}
-	if found != len(tfliteFiles) {
-		return fmt.Errorf("%d of the %d files that it should hold", found, len(tfliteFiles))
+	if found != len(s.library) {
+		return fmt.Errorf("%d of the %d files that it should hold", found, len(s.library))
 	}
 	return nil
 }
@@ -224,7 +226,7 @@ func (s *setup) binding(ctx context.Context) error {
 // models fetches the files of every model of the manifest, and the pictures
 // that come with it.
 func (s *setup) models(ctx context.Context) error {
-	for _, m := range models.Manifest() {
+	for _, m := range s.manifest {
 		wanted := map[string]models.Artefact{
 			filepath.Join("models", m.Weights.File): m.Weights,
 			filepath.Join("models", m.Labels.File):  m.Labels,

@@ -1,0 +1,112 @@
+// Command teachbox is a box that a child teaches by pressing buttons: it looks
+// at the desk through a camera, learns from a few presses what is what, and
+// lights an LED for what it sees.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"teachbox/config"
+)
+
+// systemConfig is read where no other configuration is named, if it is there.
+const systemConfig = "/etc/teachbox/teachbox.toml"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	code := run(ctx, os.Args[1:], std{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// std is where a command reads and writes.
+type std struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// cli is the command line.
+type cli struct {
+	Config string `short:"c" placeholder:"FILE" help:"Configuration file (default: ${system} if it is there, else the built-in one)."`
+
+	Run      runCmd      `cmd:"" help:"Run the box."`
+	Demo     demoCmd     `cmd:"" help:"Play a lesson of one minute on the simulated box."`
+	Classify classifyCmd `cmd:"" help:"Say what the stock model sees in pictures."`
+	Eval     evalCmd     `cmd:"" help:"Measure how well the box learns from the photographs of a folder."`
+	Models   modelsCmd   `cmd:"" help:"List the models and verify their files."`
+	Settings configCmd   `cmd:"" name:"config" help:"Print the configuration, or check a file."`
+	Card     cardCmd     `cmd:"" help:"Print what the buttons and LEDs mean, as a card for the wall."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// run is the whole program: it returns the exit code.
+func run(ctx context.Context, args []string, s std) (code int) {
+	var c cli
+	type exit int
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exit)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	parser, err := kong.New(&c,
+		kong.Name("teachbox"),
+		kong.Description("A box that a child teaches by pressing buttons."),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(code int) { panic(exit(code)) }), // after --help
+		kong.Vars{"system": systemConfig},
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s, &c),
+	)
+	if err != nil {
+		panic(err) // the command line above is wrong
+	}
+	cmd, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(s.err, "teachbox: %v (see teachbox --help)\n", err)
+		return exitUsage
+	}
+	if err := cmd.Run(); err != nil {
+		var told reported
+		if !errors.As(err, &told) {
+			fmt.Fprintln(s.err, "teachbox:", err)
+		}
+		return exitFailed
+	}
+	return 0
+}
+
+// reported is an error that was already told to the person.
+type reported struct{ error }
+
+// config reads the configuration that the command line names.
+func (c *cli) config() (*config.Config, error) {
+	if c.Config != "" {
+		return config.Load(c.Config)
+	}
+	cfg, err := config.Load(systemConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config.Default(), nil
+	}
+	return cfg, err
+}

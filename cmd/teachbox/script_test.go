@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// truncate FROM TO BYTES copies the first bytes of a file.
+func truncate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: truncate FROM TO BYTES")
+	}
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b[:min(n, len(b))], 0o600))
+}
+
+// flipByte FROM TO OFFSET copies a file with one byte inverted.
+func flipByte(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: flip FROM TO OFFSET")
+	}
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b[n] ^= 0xff
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}
+
+// oneLine holds that the last command complained in exactly one line that
+// begins with the program's name, without a stack trace.
+func oneLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: oneline")
+	}
+	text := ts.ReadFile("stderr")
+	if strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "teachbox: ") {
+		ts.Fatalf("want one line of complaint, got:\n%s", text)
+	}
+}
+
+// png WIDTH HEIGHT FILE writes a PNG picture whose header claims that size and
+// whose data is missing.
+func png(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: png WIDTH HEIGHT FILE")
+	}
+	width, err := strconv.ParseUint(args[0], 10, 32)
+	ts.Check(err)
+	height, err := strconv.ParseUint(args[1], 10, 32)
+	ts.Check(err)
+	header := []byte("IHDR")
+	header = binary.BigEndian.AppendUint32(header, uint32(width))
+	header = binary.BigEndian.AppendUint32(header, uint32(height))
+	header = append(header, 8, 2, 0, 0, 0) // 8 bits, RGB
+	b := binary.BigEndian.AppendUint32([]byte("\x89PNG\r\n\x1a\n"), uint32(len(header)-4))
+	b = append(b, header...)
+	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(header))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), b, 0o600))
+}
+
+// envsubst FILE puts the values of ${NAME} into a file.
+func envsubst(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
