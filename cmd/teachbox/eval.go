@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/vbauerster/mpb/v8"
@@ -156,7 +157,11 @@ func (c *evalCmd) replay(ctx context.Context, e inference.Embedder, s std) error
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "set\tpresses\taccuracy %\treference %\tdifference\t± 95 %\tepisodes\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%+.2f\t%.2f\t%d\t\n", r.Set, r.Presses, 100*r.Accuracy, 100*r.Reference, 100*r.Difference, 100*r.Interval, r.Episodes)
+		set, presses := r.Set, strconv.Itoa(r.Presses)
+		if set == "" {
+			set, presses = "all", ""
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%+.2f\t%.2f\t%d\t\n", set, presses, 100*r.Accuracy, 100*r.Reference, 100*r.Difference, 100*r.Interval, r.Episodes)
 	}
 	return w.Flush()
 }
