@@ -1,0 +1,343 @@
+// Package box is the appliance: it joins a camera, a panel, an embedder and a
+// lesson into a box that learns and answers. A pure machine decides what is
+// done; the loop here feeds it with what happens and does what it says.
+//
+// Four goroutines do what takes time, and the loop never waits for them: the
+// camera's, which leaves the newest frame in a mailbox; the panel's, which hands
+// on its edges; vision, the only one that touches the embedder; and the teacher,
+// the only one that touches the lesson. The first three may fail and are started
+// again.
+package box
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"teachbox/device"
+	"teachbox/device/frame"
+	"teachbox/device/light"
+	"teachbox/device/press"
+	"teachbox/inference"
+	"teachbox/inference/head"
+	"teachbox/internal/lesson"
+	"teachbox/internal/supervise"
+)
+
+const (
+	// opening is how long a camera may take to its first frame: a program that
+	// drives one has to start up first, on a slow processor.
+	opening = 5 * time.Second
+	// stall is how long it may be silent afterwards.
+	stall = 2 * time.Second
+	// settled is how long a panel must have been watched to count as well.
+	settled = 500 * time.Millisecond
+	// nightPause is the time between two looks at night.
+	nightPause = time.Second
+)
+
+// Parts are what a box is made of. Only the program that wires them knows what
+// they are.
+type Parts struct {
+	Camera device.Camera
+	Panel  device.Panel
+	Wiring device.Wiring
+	// OpenEmbedder is called from the goroutine that will use the embedder,
+	// and again after it failed.
+	OpenEmbedder func() (inference.Embedder, error)
+	Lessons      Lessons
+	Encode       func(frame.Frame) ([]byte, error) // a frame as the picture to keep; nil: none is kept
+	Same         func(a, b *inference.Thumb) bool  // nearly identical frames; nil: none are
+	Dark         func(inference.Fitness) bool      // too dark to see anything; nil: never
+}
+
+// Options says how a box behaves.
+type Options struct {
+	Rate       float64       // looks per second at most; 0 is 15
+	NightAfter time.Duration // how long a dark scene makes it night; 0 is 10 minutes
+	Locked     bool          // presses are refused
+	// Observe is called for every event, from the loop, in order. It must not
+	// wait, and may call Snapshot.
+	Observe func(Event)
+}
+
+// A Snapshot is all that can be seen of a box at one moment.
+type Snapshot struct {
+	At       time.Time
+	Lights   device.Lights
+	Lit      device.Button // the class LED that is lit, if Known
+	Known    bool
+	Asleep   bool
+	Locked   bool
+	Hint     bool // the box asks for the empty desk
+	Contents lesson.Contents
+	Problems []supervise.Problem
+
+	// What was seen on the last frame.
+	Frame   uint64    // its Seq
+	Taken   time.Time // when it was taken
+	Fitness inference.Fitness
+	Spent   time.Duration // from looking to the answer
+	Looks   uint64        // frames looked at since the start
+	Dropped uint64        // frames that nobody looked at
+
+	// What the head said of it; Fold is nil when there was none to ask.
+	Fold    *lesson.Fold
+	Winner  int // class of Fold
+	P       [maxClasses]float64
+	Accept  float64 // similarity to the nearest example of a class other than nothing
+	Verdict int     // the slot by the head's rule alone, or -1 for unknown
+}
+
+// Report is what the fit learned about the lesson, or nil.
+func (s *Snapshot) Report() *head.Report {
+	if s.Fold == nil || s.Fold.Head == nil {
+		return nil
+	}
+	return s.Fold.Head.Report()
+}
+
+// A Box is one appliance.
+type Box struct {
+	parts   Parts
+	opt     Options
+	health  *supervise.Health
+	machine *machine
+	mailbox *frame.Mailbox
+	vision  *vision
+	teacher *teacher
+	fold    atomic.Pointer[folded]
+
+	edges    chan device.Edge
+	looks    chan look
+	outcomes chan outcome
+	learned  chan *lesson.Fold
+	unwell   chan struct{} // the health list changed
+
+	mu       sync.Mutex
+	snapshot Snapshot
+}
+
+// folded is a lesson folded in an embedding space.
+type folded struct {
+	*lesson.Fold
+	space inference.Space
+}
+
+// New makes a box. Nothing happens before Run.
+func New(p Parts, o Options) *Box {
+	if o.Rate == 0 {
+		o.Rate = 15
+	}
+	if o.NightAfter == 0 {
+		o.NightAfter = 10 * time.Minute
+	}
+	if p.Dark == nil {
+		p.Dark = func(inference.Fitness) bool { return false }
+	}
+	b := &Box{
+		parts: p, opt: o,
+		mailbox:  frame.NewMailbox(),
+		edges:    make(chan device.Edge, 64),
+		looks:    make(chan look, 1),
+		outcomes: make(chan outcome, 1),
+		learned:  make(chan *lesson.Fold, 1),
+		unwell:   make(chan struct{}, 1),
+	}
+	b.health = supervise.NewHealth(func() {
+		select {
+		case b.unwell <- struct{}{}:
+		default:
+		}
+	})
+	b.machine = &machine{
+		wiring: p.Wiring, nightAfter: o.NightAfter, locked: o.Locked, dark: p.Dark,
+		press: press.New(p.Wiring), light: light.New(p.Wiring), steady: newSteady(),
+		contents: p.Lessons.Contents(),
+	}
+	b.vision = &vision{
+		open: p.OpenEmbedder, mailbox: b.mailbox, fold: &b.fold, health: b.health,
+		every:  time.Duration(float64(time.Second) / o.Rate),
+		wake:   make(chan struct{}, 1),
+		opened: func(s inference.Space) { b.teacher.ask(request{action: actSpace, space: &s}) },
+		looked: func(ctx context.Context, l look) { send(ctx, b.looks, l) },
+	}
+	b.teacher = &teacher{
+		lessons: p.Lessons, encode: p.Encode, same: p.Same, withdraw: b.vision.withdraw, health: b.health,
+		wake: make(chan struct{}, 1), open: make(map[int]*openPress),
+		done: func(ctx context.Context, o outcome) { send(ctx, b.outcomes, o) },
+		folded: func(ctx context.Context, f *lesson.Fold, in inference.Space) {
+			b.fold.Store(&folded{f, in})
+			send(ctx, b.learned, f)
+		},
+	}
+	return b
+}
+
+// send gives a value to the loop, unless ctx ends.
+func send[T any](ctx context.Context, c chan<- T, v T) {
+	select {
+	case c <- v:
+	case <-ctx.Done():
+	}
+}
+
+// Report enters a problem from outside the box in its health list: storage that
+// was set aside, a configuration that was not used. It stays until cleared with
+// a nil error.
+func (b *Box) Report(part string, err error) {
+	if err == nil {
+		b.health.Clear(part)
+		return
+	}
+	b.health.Fail(part, err)
+}
+
+// Push injects an edge from elsewhere than the panel.
+func (b *Box) Push(ctx context.Context, e device.Edge) { send(ctx, b.edges, e) }
+
+// Snapshot returns what can be seen of the box now.
+func (b *Box) Snapshot() Snapshot {
+	b.mu.Lock()
+	s := b.snapshot
+	b.mu.Unlock()
+	s.Dropped = b.mailbox.Dropped()
+	return s
+}
+
+// Run runs the box until ctx ends. It returns after every goroutine has ended
+// and the LEDs are dark; the lesson is the caller's to close.
+func (b *Box) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	parts.Go(func() { supervise.Run(ctx, b.health, partCamera, b.camera) })
+	parts.Go(func() { supervise.Run(ctx, b.health, partPanel, b.panel) })
+	parts.Go(func() { supervise.Run(ctx, b.health, partModel, b.vision.run) })
+	parts.Go(func() { b.teacher.run(ctx) })
+	b.loop(ctx)
+	cancel()
+	parts.Wait()
+	return b.parts.Panel.Halt()
+}
+
+// camera runs the camera once. One that is silent for too long has failed.
+func (b *Box) camera(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(opening, func() {
+		cancel(fmt.Errorf("%v: %w (unplug it and plug it in again)", b.parts.Camera, device.ErrStall))
+	})
+	defer silence.Stop()
+	seen := false
+	err := b.parts.Camera.Run(ctx, func(f frame.Frame) {
+		silence.Reset(stall)
+		if !seen {
+			seen = true
+			b.health.Clear(partCamera)
+		}
+		b.mailbox.Put(f)
+	})
+	if err == nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// panel watches the panel once.
+func (b *Box) panel(ctx context.Context) error {
+	well := time.AfterFunc(settled, func() { b.health.Clear(partPanel) })
+	defer well.Stop()
+	err := b.parts.Panel.Watch(ctx, func(e device.Edge) { send(ctx, b.edges, e) })
+	// A button that nobody watches any more is not held down.
+	for button := range device.Nothing + 1 {
+		send(ctx, b.edges, device.Edge{Source: device.FromPanel, Button: button, At: time.Now()})
+	}
+	return err
+}
+
+// loop feeds the machine until ctx ends.
+func (b *Box) loop(ctx context.Context) {
+	now := time.Now()
+	b.machine.light.Sweep(now)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	effects := b.machine.step(now, &input{}) // the buttons' life begins
+	var shown device.Lights
+	for showing := false; ; {
+		lights, next := b.machine.light.Levels(now)
+		if !showing || lights != shown {
+			err := b.parts.Panel.Show(lights)
+			b.Report(partLights, err)
+			shown, showing = lights, err == nil
+		}
+		b.publish(now, lights)
+		if b.opt.Observe != nil {
+			for i := range effects {
+				if effects[i].event.Kind != 0 {
+					b.opt.Observe(effects[i].event)
+				}
+			}
+		}
+
+		if due, ok := b.machine.press.Next(); ok && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+		var deadline <-chan time.Time
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+			deadline = timer.C
+		}
+		var in input
+		select {
+		case <-ctx.Done():
+			return
+		case <-deadline:
+			// What was pushed before the deadline counts before it.
+			select {
+			case in.edge = <-b.edges:
+				in.kind = edged
+			default:
+			}
+		case in.edge = <-b.edges:
+			in.kind = edged
+		case in.look = <-b.looks:
+			in.kind = looked
+		case in.outcome = <-b.outcomes:
+			in.kind = done
+		case in.fold = <-b.learned:
+			in.kind = learned
+		case <-b.unwell:
+			in.kind, in.problems = health, b.health.Problems()
+			showing = false // a panel that came back may have forgotten its levels
+		}
+		now = time.Now()
+		effects = b.machine.step(now, &in)
+		for i := range effects {
+			if r := effects[i].request; r.action == actSample {
+				r.want = b.vision.ask(effects[i].at)
+				b.teacher.ask(r)
+			} else if r.action != 0 {
+				b.teacher.ask(r)
+			}
+		}
+		b.vision.asleep.Store(b.machine.asleep)
+	}
+}
+
+// publish makes the state visible to Snapshot.
+func (b *Box) publish(now time.Time, lights device.Lights) {
+	m := b.machine
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &b.snapshot
+	s.At, s.Lights, s.Asleep, s.Locked = now, lights, m.asleep, m.locked
+	s.Hint = m.wantsNothing()
+	s.Known, s.Lit = m.lit != unknown, buttonOf(m.lit)
+	s.Contents, s.Problems = m.contents, m.problems
+	l := &m.seen
+	s.Looks = m.looks
+	s.Frame, s.Taken, s.Fitness, s.Spent = l.seq, l.taken, l.fitness, l.spent
+	s.Fold, s.Winner, s.P, s.Accept, s.Verdict = l.fold, l.winner, l.p, l.opinion.accept, l.opinion.verdict()
+}
