@@ -12,12 +12,12 @@ import (
 // A Space is what makes two embeddings comparable. Two embeddings may be
 // compared if and only if their spaces are equal.
 type Space struct {
-	Model    string // SHA-256 of the source .tflite, lower-case hex
-	Cut      string // name of the tensor that is the embedding
-	Crop     string // "squash", "center", or "x,y,w,h" as fractions of the frame
-	Flip     string // "", "h", "v" or "hv"
-	Rotation int    // degrees clockwise: 0, 90, 180, 270
-	Filter   int    // version of the preprocessing arithmetic
+	Model    string `json:"model"`    // SHA-256 of the source .tflite, lower-case hex
+	Cut      string `json:"cut"`      // name of the tensor that is the embedding
+	Crop     string `json:"crop"`     // "squash", "center", or "x,y,w,h" as fractions of the frame
+	Flip     string `json:"flip"`     // "", "h", "v" or "hv"
+	Rotation int    `json:"rotation"` // degrees clockwise: 0, 90, 180, 270
+	Filter   int    `json:"filter"`   // version of the preprocessing arithmetic
 }
 
 // String is short enough for a log line.

@@ -157,7 +157,8 @@ func ReadLabels(path string) ([]string, error) {
 		return nil, err
 	}
 	var labels []string
-	s := bufio.NewScanner(bytes.NewReader(data))
+	// Some editors put a byte-order mark first.
+	s := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	for s.Scan() {
 		labels = append(labels, strings.TrimSpace(s.Text()))
 	}

@@ -426,9 +426,10 @@ func TestClientFails(t *testing.T) {
 
 func TestModuleAnswers(t *testing.T) {
 	for answer, want := range map[string]string{
-		`{"Error":"no matching versions"}`: "go mod download example.com/x@v1.0.0: no matching versions",
-		`{}`:                               "go mod download example.com/x@v1.0.0",
-		`not JSON`:                         "invalid character",
+		`{"Error":"no matching versions"}`:         "go mod download example.com/x@v1.0.0: no matching versions",
+		`{"Dir":"/x","Error":"checksum mismatch"}`: "go mod download example.com/x@v1.0.0: checksum mismatch",
+		`{}`:       "go mod download example.com/x@v1.0.0",
+		`not JSON`: "invalid character",
 	} {
 		s := setup{root: t.TempDir(), out: io.Discard, client: func(context.Context, string, string, ...string) ([]byte, error) {
 			return []byte(answer), nil

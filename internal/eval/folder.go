@@ -37,6 +37,9 @@ func Files(folder string) ([]File, error) {
 			}
 			return nil
 		}
+		if strings.HasPrefix(d.Name(), ".") {
+			return nil // such as what macOS leaves beside each file
+		}
 		switch strings.ToLower(filepath.Ext(path)) {
 		case ".jpg", ".jpeg", ".png":
 		default:
