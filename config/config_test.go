@@ -19,6 +19,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"teachbox/device"
+	"teachbox/internal/files"
 )
 
 func mustParse(t *testing.T, text string) *Config {
@@ -333,10 +334,10 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "box.toml")
 	if _, err := Load(path); !errors.Is(err, fs.ErrNotExist) ||
-		err.Error() != "configuration: open "+path+": no such file or directory (check that the file is there and may be read, or leave it out to run with the defaults)" {
+		err.Error() != "configuration: "+path+": no such file or directory (check the path and that the file may be read, or leave it out to run with the defaults)" {
 		t.Errorf("missing file: %v", err)
 	}
-	if _, err := Load(dir); err == nil || errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), dir+": is a directory") {
+	if _, err := Load(dir); err == nil || errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), dir+": not a regular file") {
 		t.Errorf("directory: %v", err)
 	}
 	write := func(data []byte) {
@@ -359,8 +360,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("greatest file: %v", err)
 	}
 	write(append(comment, '#'))
-	if _, err := Load(path); !errors.Is(err, ErrInvalid) ||
-		err.Error() != path+": too large (want at most 1048576 bytes; is this a configuration?)" {
+	if _, err := Load(path); !errors.Is(err, files.ErrTooBig) || !strings.Contains(err.Error(), path+": too big (more than 1 MB)") {
 		t.Errorf("too large: %v", err)
 	}
 }

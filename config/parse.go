@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"unicode/utf8"
+
+	"teachbox/internal/files"
 )
 
 // MaxFileSize is the greatest size of a configuration file, in bytes.
@@ -16,21 +16,11 @@ const MaxFileSize = 1 << 20
 // Load reads the configuration file at path. The error wraps ErrInvalid if the
 // file could be read, and otherwise the error of the file system.
 func Load(path string) (*Config, error) {
-	data, err := read(path)
+	data, err := files.Read(path, MaxFileSize)
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w (check that the file is there and may be read, or leave it out to run with the defaults)", err)
+		return nil, fmt.Errorf("configuration: %s: %w (check the path and that the file may be read, or leave it out to run with the defaults)", path, err)
 	}
 	return Parse(path, data)
-}
-
-// read reads a file, but not much more than MaxFileSize of it.
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxFileSize+1))
 }
 
 // Parse reads a configuration from data. What it does not say is as in

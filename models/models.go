@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"teachbox/internal/files"
 )
 
 // MaxFileSize bounds the size of a model, in bytes.
@@ -35,7 +36,6 @@ var (
 	ErrUnknown = errors.New("unknown model")
 	ErrMissing = errors.New("missing")
 	ErrHash    = errors.New("not the file that it should be")
-	ErrTooBig  = errors.New("too big")
 )
 
 // An Artefact is one file with a known content.
@@ -125,27 +125,16 @@ func (a Artefact) Verify(data []byte) error {
 }
 
 // ReadFile reads a model or a list of labels within MaxFileSize. The error
-// wraps ErrMissing or ErrTooBig where it is that.
+// wraps ErrMissing or files.ErrTooBig where it is that.
 func ReadFile(path string) ([]byte, error) { return readFile(path, MaxFileSize) }
 
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	data, err := files.Read(path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w (check the path)", path, ErrMissing)
 	}
 	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s: a folder (give a file)", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: %w (more than %d MB)", path, ErrTooBig, limit>>20)
 	}
 	return data, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"teachbox/internal/files"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -156,8 +158,8 @@ func TestReadFile(t *testing.T) {
 		want string
 	}{
 		{missing, ErrMissing, missing + ": missing (check the path)"},
-		{dir, nil, dir + ": a folder (give a file)"},
-		{huge, ErrTooBig, huge + ": too big (more than 64 MB)"},
+		{dir, nil, dir + ": not a regular file (give a file, not a folder or a device)"},
+		{huge, files.ErrTooBig, huge + ": too big (more than 64 MB)"},
 	} {
 		data, err := ReadFile(c.path)
 		if data != nil || err == nil || err.Error() != c.want || c.is != nil && !errors.Is(err, c.is) {
@@ -171,8 +173,8 @@ func TestReadFileLimit(t *testing.T) {
 	if data, err := readFile(path, 5); err != nil || len(data) != 5 {
 		t.Errorf("as many bytes as may be: %d, error %v", len(data), err)
 	}
-	if _, err := readFile(path, 4); !errors.Is(err, ErrTooBig) {
-		t.Errorf("one more: error %v, want %v", err, ErrTooBig)
+	if _, err := readFile(path, 4); !errors.Is(err, files.ErrTooBig) {
+		t.Errorf("one more: error %v, want %v", err, files.ErrTooBig)
 	}
 }
 

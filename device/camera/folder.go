@@ -11,16 +11,15 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"image/png"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"teachbox/device"
 	"teachbox/device/frame"
+	"teachbox/internal/files"
 )
 
 const (
@@ -87,7 +86,7 @@ func (f *Folder) Run(ctx context.Context, emit func(frame.Frame)) error {
 		}
 		before := seq
 		for _, name := range names {
-			picture, err := load(os.DirFS(f.dir), name)
+			picture, err := load(filepath.Join(f.dir, name))
 			if err != nil {
 				if !logged[name] {
 					logged[name] = true
@@ -131,7 +130,7 @@ func (f *Folder) list(ctx context.Context) ([]string, error) {
 			return err
 		case err != nil: // a folder within that may not be read hides only itself
 			return nil
-		case d.IsDir() || !isPicture(name):
+		case d.IsDir() || !files.IsPicture(name):
 			return nil
 		case len(names) == maxPictures:
 			return fmt.Errorf("more than %d pictures; choose a smaller folder", maxPictures)
@@ -150,25 +149,16 @@ func (f *Folder) list(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// isPicture judges by the name. Hidden files are none: macOS leaves ._x.jpg
-// beside x.jpg on sticks.
-func isPicture(name string) bool {
-	if strings.HasPrefix(path.Base(name), ".") {
-		return false
-	}
-	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png":
-		return true
-	}
-	return false
-}
-
 // load reads one picture file. What the file holds decides, not its name.
-func load(fsys fs.FS, name string) (frame.Frame, error) {
-	data, err := read(fsys, name)
+func load(path string) (frame.Frame, error) {
+	data, err := files.Read(path, maxFileSize)
 	if err != nil {
 		return frame.Frame{}, err
 	}
+	return decode(data)
+}
+
+func decode(data []byte) (frame.Frame, error) {
 	if bytes.HasPrefix(data, []byte("\x89PNG")) {
 		return decodePNG(data)
 	}
@@ -176,43 +166,10 @@ func load(fsys fs.FS, name string) (frame.Frame, error) {
 	if err != nil {
 		return frame.Frame{}, fmt.Errorf("not a readable JPEG or PNG picture: %w", err)
 	}
-	if err := checkSize(config); err != nil {
+	if err := frame.CheckSize(config.Width, config.Height); err != nil {
 		return frame.Frame{}, err
 	}
 	return frame.Frame{Format: frame.JPEG, Width: config.Width, Height: config.Height, Pix: data}, nil
-}
-
-// read returns the content of a regular file of at most maxFileSize bytes.
-func read(fsys fs.FS, name string) ([]byte, error) {
-	// Opening a pipe would wait for its writer, so look before opening.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	file, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFileSize {
-		return nil, fmt.Errorf("larger than %d MB; make it smaller", maxFileSize>>20)
-	}
-	return data, nil
-}
-
-func checkSize(c image.Config) error {
-	if c.Width < 1 || c.Height < 1 || c.Width > frame.MaxSide || c.Height > frame.MaxSide || c.Width*c.Height > frame.MaxPixels {
-		return fmt.Errorf("%d×%d pixels (want 1×1 to %d a side and %d in all); make it smaller",
-			c.Width, c.Height, frame.MaxSide, frame.MaxPixels)
-	}
-	return nil
 }
 
 func decodePNG(data []byte) (frame.Frame, error) {
@@ -220,7 +177,7 @@ func decodePNG(data []byte) (frame.Frame, error) {
 	if err != nil {
 		return frame.Frame{}, fmt.Errorf("not a readable PNG picture: %w", err)
 	}
-	if err := checkSize(config); err != nil {
+	if err := frame.CheckSize(config.Width, config.Height); err != nil {
 		return frame.Frame{}, err
 	}
 	img, err := png.Decode(bytes.NewReader(data))

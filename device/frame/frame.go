@@ -58,8 +58,17 @@ type Frame struct {
 	Seq uint64
 }
 
-// ErrMalformed is wrapped by every error of Check.
+// ErrMalformed is wrapped by every error of Check and CheckSize.
 var ErrMalformed = errors.New("malformed frame")
+
+// CheckSize reports whether a picture of that size is within bounds. The error
+// wraps ErrMalformed.
+func CheckSize(width, height int) error {
+	if width < 1 || height < 1 || width > MaxSide || height > MaxSide || width*height > MaxPixels {
+		return fmt.Errorf("%w: %d×%d pixels (want 1×1 to %d a side and %d in all)", ErrMalformed, width, height, MaxSide, MaxPixels)
+	}
+	return nil
+}
 
 // Check reports whether the pixels that Width, Height and Stride promise are
 // there. The error wraps ErrMalformed.
@@ -82,8 +91,8 @@ func (f *Frame) Check() error {
 	default:
 		return bad("unknown format %v", f.Format)
 	}
-	if f.Width < 1 || f.Height < 1 || f.Width > MaxSide || f.Height > MaxSide || f.Width*f.Height > MaxPixels {
-		return bad("size %d×%d (want 1×1 to %d pixels a side and %d in all)", f.Width, f.Height, MaxSide, MaxPixels)
+	if err := CheckSize(f.Width, f.Height); err != nil {
+		return err
 	}
 	if f.Stride < row || f.Stride > maxStride {
 		return bad("stride %d (want %d, the bytes of a row, to %d)", f.Stride, row, maxStride)

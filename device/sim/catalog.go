@@ -2,20 +2,19 @@ package sim
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	_ "image/jpeg" // for image.Decode
 	_ "image/png"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"teachbox/device/frame"
+	"teachbox/internal/files"
 )
 
 const (
@@ -71,12 +70,12 @@ func Photographs(dir string) (*Catalog, error) {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		k := class{name: e.Name()}
-		if isPicture(path) {
+		if files.IsPicture(path) {
 			k.name = strings.TrimSuffix(k.name, filepath.Ext(k.name))
 			k.things = append(k.things, photograph(path))
-		} else if files, err := os.ReadDir(path); err == nil { // else not a folder, or not ours to read
-			for _, f := range files {
-				if path := filepath.Join(path, f.Name()); isPicture(path) {
+		} else if pictures, err := os.ReadDir(path); err == nil { // else not a folder, or not ours to read
+			for _, f := range pictures {
+				if path := filepath.Join(path, f.Name()); files.IsPicture(path) {
 					k.things = append(k.things, photograph(path))
 				}
 			}
@@ -136,19 +135,6 @@ func (c *Catalog) find(name string) (index, number int, err error) {
 	return 0, 0, fmt.Errorf("there is no %.40q: choose one of %s", name, strings.Join(have, ", "))
 }
 
-// isPicture judges by the name. Hidden files are none: macOS leaves ._x.jpg
-// beside x.jpg on sticks.
-func isPicture(name string) bool {
-	if strings.HasPrefix(filepath.Base(name), ".") {
-		return false
-	}
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".jpg", ".jpeg", ".png":
-		return true
-	}
-	return false
-}
-
 func photograph(path string) thing {
 	return thing{picture: func(width, height int) (*image.RGBA, error) {
 		img, err := load(path)
@@ -161,31 +147,15 @@ func photograph(path string) thing {
 
 // load reads a picture file within bounds.
 func load(path string) (image.Image, error) {
-	// Opening a pipe would wait for its writer, so look before opening.
-	info, err := os.Stat(path)
+	data, err := files.Read(path, maxFileSize)
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFileSize {
-		return nil, fmt.Errorf("larger than %d MB; make it smaller", maxFileSize>>20)
 	}
 	size, _, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("not a readable JPEG or PNG picture: %w", err)
 	}
-	if err := checkSize(size.Width, size.Height); err != nil {
+	if err := frame.CheckSize(size.Width, size.Height); err != nil {
 		return nil, err
 	}
 	img, _, err := image.Decode(bytes.NewReader(data))
@@ -193,14 +163,6 @@ func load(path string) (image.Image, error) {
 		return nil, fmt.Errorf("not a readable JPEG or PNG picture: %w", err)
 	}
 	return img, nil
-}
-
-func checkSize(w, h int) error {
-	if w < 1 || h < 1 || w > frame.MaxSide || h > frame.MaxSide || w*h > frame.MaxPixels {
-		return fmt.Errorf("%d×%d pixels (want 1×1 to %d a side and %d in all); choose another size",
-			w, h, frame.MaxSide, frame.MaxPixels)
-	}
-	return nil
 }
 
 // stretch makes a picture width×height, each pixel the mean of those that fall

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+
+	"teachbox/device/frame"
 )
 
 // A Desk is what lies before the camera: nothing at first, then one thing of
@@ -35,7 +37,7 @@ func NewDesk(o DeskOptions) (*Desk, error) {
 	if o.Width == 0 && o.Height == 0 {
 		o.Width, o.Height = 640, 480
 	}
-	if err := checkSize(o.Width, o.Height); err != nil {
+	if err := frame.CheckSize(o.Width, o.Height); err != nil {
 		return nil, fmt.Errorf("simulated camera: %w", err)
 	}
 	if o.Width%2 != 0 {

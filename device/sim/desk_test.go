@@ -178,7 +178,7 @@ func TestPhotographsErrors(t *testing.T) {
 		"short": "not a readable JPEG or PNG",
 		"none":  "not a readable JPEG or PNG",
 		"wide":  "8193×1 pixels",
-		"long":  "larger than 32 MB",
+		"long":  "more than 32 MB",
 		"pipe":  "not a regular file",
 	} {
 		if err := d.Show(name); err == nil || !strings.Contains(err.Error(), want) {

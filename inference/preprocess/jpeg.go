@@ -42,7 +42,7 @@ func DecodeJPEG(data []byte) (image.Image, error) {
 	if err != nil {
 		return bad(err)
 	}
-	if err := checkSize(c.Width, c.Height); err != nil {
+	if err := frame.CheckSize(c.Width, c.Height); err != nil {
 		return bad(err)
 	}
 	// Tables of the picture's own come later and replace the standard ones.
@@ -55,14 +55,6 @@ func DecodeJPEG(data []byte) (image.Image, error) {
 		return bad(err)
 	}
 	return img, nil
-}
-
-// checkSize reports whether a frame may be that large.
-func checkSize(width, height int) error {
-	if width < 1 || height < 1 || width > frame.MaxSide || height > frame.MaxSide || width*height > frame.MaxPixels {
-		return fmt.Errorf("%d×%d pixels (want 1×1 to %d pixels a side and %d in all)", width, height, frame.MaxSide, frame.MaxPixels)
-	}
-	return nil
 }
 
 // standardTables is a DHT segment with the typical Huffman tables of ITU-T

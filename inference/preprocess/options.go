@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"teachbox/device/frame"
 )
 
 // Options says which part of the picture the backbone is shown, and how. The
@@ -29,7 +31,7 @@ const (
 // is, all of the frame if it is none, and spells Crop in one way only.
 func (o *Options) check() (region [4]float64, err error) {
 	region = [4]float64{0, 0, 1, 1}
-	if err := checkSize(o.Width, o.Height); err != nil {
+	if err := frame.CheckSize(o.Width, o.Height); err != nil {
 		return region, fmt.Errorf("input tensor: %w", err)
 	}
 	switch o.Crop {

@@ -70,7 +70,7 @@ func decodeFile(data []byte) (frame.Frame, error) {
 		if err != nil {
 			return frame.Frame{}, err
 		}
-		if err := checkSize(c.Width, c.Height); err != nil {
+		if err := frame.CheckSize(c.Width, c.Height); err != nil {
 			return frame.Frame{}, err
 		}
 		img, err := png.Decode(bytes.NewReader(data))

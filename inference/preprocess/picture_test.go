@@ -207,7 +207,7 @@ func FuzzDecodeFile(f *testing.F) {
 		if err := fr.Check(); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkSize(fr.Width, fr.Height); err != nil {
+		if err := frame.CheckSize(fr.Width, fr.Height); err != nil {
 			t.Fatal(err)
 		}
 		p := newPreprocessor(t, Options{Width: 3, Height: 3})

@@ -81,6 +81,7 @@ func load(t *testing.T) map[string]*pkg {
 // import of this module.
 func mayImport() map[string][]string {
 	device := []string{"device", "device/frame"}
+	reading := append([]string{"internal/files"}, device...)
 	contracts := append([]string{"inference"}, device...)
 	return map[string][]string{
 		"device/frame":         {},
@@ -92,15 +93,16 @@ func mayImport() map[string][]string {
 		"inference/tflite":     {"inference", "device/frame"},
 		"device/press":         {"device"},
 		"device/light":         {"device"},
-		"device/camera":        device,
-		"device/sim":           device,
+		"device/camera":        reading,
+		"device/sim":           reading,
 		"device/devicetest":    device,
-		"config":               {"device"},
-		"models":               {},
+		"config":               {"device", "internal/files"},
+		"models":               {"internal/files"},
+		"internal/files":       {},
 		"internal/supervise":   {},
 		"internal/lesson":      {"device", "inference", "inference/head"},
 		"internal/box":         append([]string{"inference/head", "device/press", "device/light", "internal/lesson", "internal/supervise"}, contracts...),
-		"internal/eval":        append([]string{"inference/head"}, contracts...),
+		"internal/eval":        append([]string{"inference/head", "internal/files"}, contracts...),
 	}
 }
 

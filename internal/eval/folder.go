@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"teachbox/internal/files"
 )
 
 // A File is a photograph on disk and what the folders say of it.
@@ -18,7 +20,7 @@ type File struct {
 // are folders whose name begins with a dot. The error wraps ErrPictures if
 // there are none.
 func Files(folder string) ([]File, error) {
-	var files []File
+	var found []File
 	// WalkDir does not look behind a link.
 	root, err := filepath.EvalSymlinks(folder)
 	if os.IsNotExist(err) {
@@ -37,12 +39,7 @@ func Files(folder string) ([]File, error) {
 			}
 			return nil
 		}
-		if strings.HasPrefix(d.Name(), ".") {
-			return nil // such as what macOS leaves beside each file
-		}
-		switch strings.ToLower(filepath.Ext(path)) {
-		case ".jpg", ".jpeg", ".png":
-		default:
+		if !files.IsPicture(path) {
 			return nil
 		}
 		rel, err := filepath.Rel(root, path)
@@ -51,17 +48,17 @@ func Files(folder string) ([]File, error) {
 		}
 		switch part := strings.Split(filepath.ToSlash(rel), "/"); len(part) {
 		case 2:
-			files = append(files, File{filepath.Base(filepath.Clean(folder)), part[0], path})
+			found = append(found, File{filepath.Base(filepath.Clean(folder)), part[0], path})
 		case 3:
-			files = append(files, File{part[0], part[1], path})
+			found = append(found, File{part[0], part[1], path})
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(files) == 0 {
+	if len(found) == 0 {
 		return nil, fmt.Errorf("%s: %w: none (want FOLDER/CLASS/PICTURE.jpg or FOLDER/SET/CLASS/PICTURE.jpg)", folder, ErrPictures)
 	}
-	return files, nil
+	return found, nil
 }
