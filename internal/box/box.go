@@ -269,7 +269,11 @@ func (b *Box) loop(ctx context.Context) {
 		lights, next := b.machine.light.Levels(now)
 		if !showing || lights != shown {
 			err := b.parts.Panel.Show(lights)
-			b.Report(partLights, err)
+			if err != nil {
+				b.health.Fail(partLights, err)
+			} else {
+				b.health.Clear(partLights)
+			}
 			shown, showing = lights, err == nil
 		}
 		b.publish(now, lights)
@@ -310,7 +314,6 @@ func (b *Box) loop(ctx context.Context) {
 			in.kind = learned
 		case <-b.unwell:
 			in.kind, in.problems = health, b.health.Problems()
-			showing = false // a panel that came back may have forgotten its levels
 		}
 		now = time.Now()
 		effects = b.machine.step(now, &in)
