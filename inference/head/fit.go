@@ -6,6 +6,9 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -33,6 +36,7 @@ var ErrExamples = errors.New("examples")
 type Fitter struct {
 	known map[int64]int // ID → index of frames
 	frame []remembered
+	work  []float64 // n × n, used again by the next fit
 }
 
 // remembered is a frame and its dot products with itself and all before it.
@@ -90,12 +94,6 @@ type Head struct {
 	coef     []float64 // A, one row of Classes entries for each example
 	bias     []float64 // b
 	report   Report
-
-	// What the test vectors ask for beyond the report; left-out values are NaN
-	// where the press cannot be left out.
-	gram      *mat.SymDense
-	looScore  [][]float64
-	looAccept []float64
 }
 
 // Report returns what the fit learned about the lesson. It must not be changed.
@@ -107,36 +105,55 @@ func (f *Fitter) Fit(p Params, examples []Example) (*Head, error) {
 	if err := check(p, examples); err != nil {
 		return nil, err
 	}
+	t := f.prepare(p, examples)
+	s, err := t.solve()
+	if err != nil {
+		return nil, err
+	}
+	t.leaveOut(s, pressesOf(examples, p.Classes))
+	return t.Head, nil
+}
+
+// A fit is a head in the making, with what is only needed meanwhile.
+type fit struct {
+	*Head
+	fitter *Fitter
+	index  []int // of the examples, among the remembered frames
+	left   leftOut
+}
+
+// leftOut is what is answered to each example when its press is left out: nil
+// and NaN where that cannot be.
+type leftOut struct {
+	score  [][]float64 // S, n × N
+	accept []float64   // similarity to the nearest other example of its class
+}
+
+func (f *Fitter) prepare(p Params, examples []Example) *fit {
 	n := len(examples)
-	index := f.remember(examples)
-	h := &Head{
+	t := &fit{fitter: f, index: f.remember(examples), Head: &Head{
 		Params:   p,
 		dim:      len(examples[0].X),
 		examples: make([]vector, n),
 		norm:     make([]float64, n),
 		class:    make([]int, n),
-		gram:     mat.NewSymDense(n, nil),
-	}
+	}}
 	for i, e := range examples {
-		v := f.frame[index[i]].vector
-		h.examples[i], h.class[i] = v, e.Class
-		h.norm[i] = math.Sqrt(float64(centred(v.self, v.sum, v.sum, h.dim, p.ZeroPoint)))
+		v := f.frame[t.index[i]].vector
+		t.examples[i], t.class[i] = v, e.Class
+		t.norm[i] = math.Sqrt(float64(centred(v.self, v.sum, v.sum, t.dim, p.ZeroPoint)))
 	}
-	for i := range n {
-		for j := range i + 1 {
-			hi, lo := max(index[i], index[j]), min(index[i], index[j])
-			c := centred(int64(f.frame[hi].dots[lo]), h.examples[i].sum, h.examples[j].sum, h.dim, p.ZeroPoint)
-			if c != 0 && h.norm[i] > 0 && h.norm[j] > 0 {
-				h.gram.SetSym(i, j, float64(c)/(h.norm[i]*h.norm[j]))
-			}
-		}
+	return t
+}
+
+// similarity is G_ij, the cosine of two examples; 0 if one has no content.
+func (t *fit) similarity(i, j int) float64 {
+	if t.norm[i] == 0 || t.norm[j] == 0 {
+		return 0
 	}
-	s, err := h.solve()
-	if err != nil {
-		return nil, err
-	}
-	h.leaveOut(s, pressesOf(examples, p.Classes))
-	return h, nil
+	hi, lo := max(t.index[i], t.index[j]), min(t.index[i], t.index[j])
+	c := centred(int64(t.fitter.frame[hi].dots[lo]), t.examples[i].sum, t.examples[j].sum, t.dim, t.ZeroPoint)
+	return float64(c) / (t.norm[i] * t.norm[j])
 }
 
 // check holds the examples to the contract.
@@ -212,10 +229,10 @@ func pressesOf(examples []Example, classes int) []press {
 
 // solution is what leaving out needs of the solve.
 type solution struct {
-	target *mat.Dense    // Y, n × N
-	root   *mat.TriDense // U⁻¹ of K = U'U, upper: K⁻¹ = U⁻¹ (U⁻¹)'
-	u      *mat.VecDense // K⁻¹ 1
-	sumU   float64       // 1'u
+	target []float64         // Y, n rows of N
+	root   blas64.Triangular // U⁻¹ of K = U'U, upper: K⁻¹ = U⁻¹ (U⁻¹)'
+	u      []float64         // K⁻¹ 1
+	sumU   float64           // 1'u
 }
 
 // solve solves the bordered system
@@ -224,47 +241,59 @@ type solution struct {
 //	[     1'       0 ] [ b ] = [ 0 ]
 //
 // with d_i = λ·n_c·N/n, which balances the classes, and Y_ic = [y_i = c] − 1/N.
-func (h *Head) solve() (*solution, error) {
-	n, classes := len(h.class), h.Classes
+// It works in place: a full lesson's matrix has 8 MB.
+func (t *fit) solve() (*solution, error) {
+	n, classes := len(t.class), t.Classes
 	count := make([]float64, classes)
-	for _, c := range h.class {
+	for _, c := range t.class {
 		count[c]++
 	}
-	k := mat.NewSymDense(n, nil)
-	k.CopySym(h.gram)
-	s := &solution{target: mat.NewDense(n, classes, nil), u: mat.NewVecDense(n, nil)}
-	ones := mat.NewVecDense(n, nil)
-	for i, y := range h.class {
-		ones.SetVec(i, 1)
-		k.SetSym(i, i, k.At(i, i)+lambda*count[y]*float64(classes)/float64(n))
-		for c := range classes {
-			s.target.Set(i, c, -1/float64(classes))
-		}
-		s.target.Set(i, y, 1-1/float64(classes))
+	if cap(t.fitter.work) < n*n {
+		t.fitter.work = make([]float64, n*n)
 	}
-	var chol mat.Cholesky
-	if !chol.Factorize(k) {
+	k := blas64.Symmetric{Uplo: blas.Upper, N: n, Stride: n, Data: t.fitter.work[:n*n]}
+	s := &solution{target: make([]float64, n*classes)}
+	// K⁻¹ is applied to Y and to 1 together: N columns and one.
+	right := blas64.General{Rows: n, Cols: classes + 1, Stride: classes + 1, Data: make([]float64, n*(classes+1))}
+	for i, y := range t.class {
+		for j := i; j < n; j++ {
+			k.Data[i*n+j] = t.similarity(i, j)
+		}
+		k.Data[i*n+i] += lambda * count[y] * float64(classes) / float64(n)
+		row, b := s.target[i*classes:(i+1)*classes], right.Data[i*right.Stride:(i+1)*right.Stride]
+		for c := range row {
+			row[c] = -1 / float64(classes)
+		}
+		row[y]++
+		copy(b, row)
+		b[classes] = 1
+	}
+	upper, ok := lapack64.Potrf(k)
+	if !ok {
 		// diag(d) makes K positive definite for every legal input.
 		return nil, fmt.Errorf("%w: the system is not positive definite; the examples in memory are corrupt", ErrExamples)
 	}
-	var upper, root mat.TriDense
-	chol.UTo(&upper)
-	var v mat.Dense
-	// Errors of the solves only report a poor condition, which the ridge
-	// bounds by n²/(λN)+1: 8e3 was the worst ever measured.
-	_ = root.InverseTri(&upper)
-	_ = chol.SolveVecTo(s.u, ones)
-	_ = chol.SolveTo(&v, s.target)
-	s.root, s.sumU = &root, mat.Sum(s.u)
+	lapack64.Potrs(upper, right)
+	lapack64.Trtri(upper)
+	s.root = upper
 
-	h.bias = make([]float64, classes)
-	for c := range classes {
-		h.bias[c] = mat.Sum(v.ColView(c)) / s.sumU
+	s.u = make([]float64, n)
+	t.bias = make([]float64, classes)
+	for i := range n {
+		v := right.Data[i*right.Stride : (i+1)*right.Stride]
+		s.u[i] = v[classes]
+		s.sumU += v[classes]
+		for c := range classes {
+			t.bias[c] += v[c]
+		}
 	}
-	h.coef = make([]float64, n*classes)
+	for c := range t.bias {
+		t.bias[c] /= s.sumU
+	}
+	t.coef = make([]float64, n*classes)
 	for i := range n {
 		for c := range classes {
-			h.coef[i*classes+c] = v.At(i, c) - s.u.AtVec(i)*h.bias[c]
+			t.coef[i*classes+c] = right.Data[i*right.Stride+c] - s.u[i]*t.bias[c]
 		}
 	}
 	return s, nil
@@ -273,12 +302,11 @@ func (h *Head) solve() (*solution, error) {
 // leaveOut answers for every press as if it had not been taught, in closed
 // form, and learns the report from the answers. It must go by press: the frames
 // of a press are near-copies, and leaving out single frames flatters.
-func (h *Head) leaveOut(s *solution, presses []press) {
-	n, classes := len(h.class), h.Classes
-	h.looScore = make([][]float64, n)
-	h.looAccept = make([]float64, n)
+func (t *fit) leaveOut(s *solution, presses []press) {
+	n, classes := len(t.class), t.Classes
+	t.left = leftOut{score: make([][]float64, n), accept: make([]float64, n)}
 	for i := range n {
-		h.looAccept[i] = math.NaN()
+		t.left.accept[i] = math.NaN()
 	}
 	var tested []press
 	for _, p := range presses {
@@ -286,17 +314,17 @@ func (h *Head) leaveOut(s *solution, presses []press) {
 			continue
 		}
 		tested = append(tested, p)
-		ridge := h.ridgeWithout(s, p)
+		ridge := t.ridgeWithout(s, p)
 		for a, i := range p.frames {
-			score := h.nearestWithout(i, p)
-			h.looAccept[i] = score[p.class]
+			score := t.nearestWithout(i, p)
+			t.left.accept[i] = score[p.class]
 			for c := range classes {
 				score[c] += ridge.At(a, c)
 			}
-			h.looScore[i] = score
+			t.left.score[i] = score
 		}
 	}
-	h.report = Report{Temperature: h.temperature(tested), Theta: h.theta(tested), Quality: math.NaN()}
+	t.report = Report{Temperature: t.temperature(tested), Theta: t.theta(tested), Quality: math.NaN()}
 	if len(tested) == 0 || classes == 1 {
 		return
 	}
@@ -304,24 +332,24 @@ func (h *Head) leaveOut(s *solution, presses []press) {
 	quality := 0.0
 	for _, p := range tested {
 		inClass[p.class]++
-		quality += h.right(p)
+		quality += t.right(p)
 	}
-	h.report.Quality = quality / float64(len(tested))
+	t.report.Quality = quality / float64(len(tested))
 	for _, p := range tested {
-		m := h.margin(p)
-		h.report.Margins = append(h.report.Margins, Margin{p.id, p.class, m})
+		m := t.margin(p)
+		t.report.Margins = append(t.report.Margins, Margin{p.id, p.class, m})
 		if m > suspectMargin && inClass[p.class] >= suspectMinPresses {
-			h.report.Suspects = append(h.report.Suspects, p.id)
+			t.report.Suspects = append(t.report.Suspects, p.id)
 		}
 	}
 }
 
 // ridgeWithout is R of the frames of p when p is left out: Y_g − (B_gg)⁻¹ A_g,
 // where B_gg is the press's block of K⁻¹ − u u'/(1'u).
-func (h *Head) ridgeWithout(s *solution, p press) *mat.Dense {
-	g, classes := len(p.frames), h.Classes
+func (t *fit) ridgeWithout(s *solution, p press) *mat.Dense {
+	g, classes := len(p.frames), t.Classes
 	block := mat.NewSymDense(g, nil)
-	raw := s.root.RawTriangular()
+	raw := s.root
 	for a, i := range p.frames {
 		for b := range a + 1 {
 			j := p.frames[b]
@@ -332,14 +360,14 @@ func (h *Head) ridgeWithout(s *solution, p press) *mat.Dense {
 			for k, x := range ri {
 				sum += x * rj[k]
 			}
-			block.SetSym(a, b, sum-s.u.AtVec(i)*s.u.AtVec(j)/s.sumU)
+			block.SetSym(a, b, sum-s.u[i]*s.u[j]/s.sumU)
 		}
 	}
 	coef := mat.NewDense(g, classes, nil)
 	target := mat.NewDense(g, classes, nil)
 	for a, i := range p.frames {
-		coef.SetRow(a, h.coef[i*classes:(i+1)*classes])
-		target.SetRow(a, s.target.RawRowView(i))
+		coef.SetRow(a, t.coef[i*classes:(i+1)*classes])
+		target.SetRow(a, s.target[i*classes:(i+1)*classes])
 	}
 	var out mat.Dense
 	var chol mat.Cholesky
@@ -353,42 +381,42 @@ func (h *Head) ridgeWithout(s *solution, p press) *mat.Dense {
 
 // nearestWithout is, for each class, the similarity of frame i to the nearest
 // example outside the press p.
-func (h *Head) nearestWithout(i int, p press) []float64 {
-	near := make([]float64, h.Classes)
+func (t *fit) nearestWithout(i int, p press) []float64 {
+	near := make([]float64, t.Classes)
 	for c := range near {
 		near[c] = math.Inf(-1)
 	}
 	k := 0
-	for j, c := range h.class {
+	for j, c := range t.class {
 		if k < len(p.frames) && p.frames[k] == j {
 			k++
 			continue
 		}
-		near[c] = max(near[c], h.gram.At(i, j))
+		near[c] = max(near[c], t.similarity(i, j))
 	}
 	return near
 }
 
 // temperature is the one of the grid that makes the left-out answers likeliest
 // under the prior; the smallest on a tie.
-func (h *Head) temperature(tested []press) float64 {
-	if len(tested) == 0 || h.Classes == 1 {
+func (t *fit) temperature(tested []press) float64 {
+	if len(tested) == 0 || t.Classes == 1 {
 		return t0
 	}
 	best, least := t0, math.Inf(1)
 	for k := -temperatureSteps; k <= temperatureSteps; k++ {
 		x := float64(k) / 20
-		t := t0 * math.Exp(x)
+		try := t0 * math.Exp(x)
 		cost := temperaturePrior * x * x
 		for _, p := range tested {
 			sum := 0.0
 			for _, i := range p.frames {
-				sum += logSumExp(h.looScore[i], t) - h.looScore[i][p.class]/t
+				sum += logSumExp(t.left.score[i], try) - t.left.score[i][p.class]/try
 			}
 			cost += sum / float64(len(p.frames))
 		}
 		if cost < least {
-			best, least = t, cost
+			best, least = try, cost
 		}
 	}
 	return best
@@ -405,16 +433,16 @@ func logSumExp(s []float64, t float64) float64 {
 
 // theta is the 5 % quantile of the left-out similarities to the own class,
 // drawn towards the prior, which counts as one press.
-func (h *Head) theta(tested []press) float64 {
+func (t *fit) theta(tested []press) float64 {
 	var v []float64
 	m := 0.0
 	for _, p := range tested {
-		if p.class == h.Nothing {
+		if p.class == t.Nothing {
 			continue
 		}
 		m++
 		for _, i := range p.frames {
-			v = append(v, h.looAccept[i])
+			v = append(v, t.left.accept[i])
 		}
 	}
 	if m == 0 {
@@ -432,10 +460,10 @@ func (h *Head) theta(tested []press) float64 {
 
 // right is the share of the frames of p that are still answered rightly when p
 // is left out.
-func (h *Head) right(p press) float64 {
+func (t *fit) right(p press) float64 {
 	n := 0
 	for _, i := range p.frames {
-		if argmax(h.looScore[i]) == p.class {
+		if argmax(t.left.score[i]) == p.class {
 			n++
 		}
 	}
@@ -444,16 +472,16 @@ func (h *Head) right(p press) float64 {
 
 // margin is how much better, on average, the best other class explains p than
 // its own class does.
-func (h *Head) margin(p press) float64 {
+func (t *fit) margin(p press) float64 {
 	sum := 0.0
 	for _, i := range p.frames {
 		rival := math.Inf(-1)
-		for c, s := range h.looScore[i] {
+		for c, s := range t.left.score[i] {
 			if c != p.class {
 				rival = max(rival, s)
 			}
 		}
-		sum += rival - h.looScore[i][p.class]
+		sum += rival - t.left.score[i][p.class]
 	}
 	return sum / float64(len(p.frames))
 }

@@ -45,7 +45,7 @@ type golden struct {
 	}
 }
 
-func (g *golden) fit(t *testing.T) *Head {
+func (g *golden) fit(t *testing.T) *fit {
 	t.Helper()
 	p := Params{Classes: g.Classes, Nothing: None}
 	if g.Nothing != nil {
@@ -56,11 +56,13 @@ func (g *golden) fit(t *testing.T) *Head {
 		examples[i] = Example{ID: int64(i), X: e.X, Class: e.Class, Press: e.Press}
 	}
 	var f Fitter
-	h, err := f.Fit(p, examples)
+	made := f.prepare(p, examples)
+	s, err := made.solve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	made.leaveOut(s, pressesOf(examples, g.Classes))
+	return made
 }
 
 func cases(t testing.TB) []golden {
@@ -123,12 +125,18 @@ func TestGolden(t *testing.T) {
 
 			for i, row := range want.GramCorner {
 				for j, v := range row {
-					d.number(h.gram.At(i, j), v, "gram %d %d", i, j)
+					d.number(h.similarity(i, j), v, "gram %d %d", i, j)
 				}
 			}
 			a := mat.NewDense(len(g.Examples), g.Classes, h.coef)
+			gram := mat.NewSymDense(len(g.Examples), nil)
+			for i := range g.Examples {
+				for j := range i + 1 {
+					gram.SetSym(i, j, h.similarity(i, j))
+				}
+			}
 			var ga, aga mat.Dense
-			ga.Mul(h.gram, a)
+			ga.Mul(gram, a)
 			aga.Mul(a.T(), &ga)
 			for c, v := range want.WeightNorm {
 				d.number(math.Sqrt(max(0, aga.At(c, c))), v, "weight norm %d", c)
@@ -147,14 +155,14 @@ func TestGolden(t *testing.T) {
 			}
 			for i := range g.Examples {
 				if want.LooAccept[i] == nil {
-					if !math.IsNaN(h.looAccept[i]) || h.looScore[i] != nil {
+					if !math.IsNaN(h.left.accept[i]) || h.left.score[i] != nil {
 						t.Errorf("example %d: left out, but its class has one press", i)
 					}
 					continue
 				}
-				d.number(h.looAccept[i], *want.LooAccept[i], "left-out accept %d", i)
+				d.number(h.left.accept[i], *want.LooAccept[i], "left-out accept %d", i)
 				for c, v := range want.LooScore[i] {
-					d.number(h.looScore[i][c], *v, "left-out score %d %d", i, c)
+					d.number(h.left.score[i][c], *v, "left-out score %d %d", i, c)
 				}
 			}
 			if len(r.Margins) != len(want.Margins) {
