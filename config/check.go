@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"teachbox/device"
+	"teachbox/inference"
 )
 
 const (
 	minSide, maxSide = 32, 4096 // of a camera's picture; no model sees more than a few hundred pixels
-	minCrop          = 0.05     // least width and height of a crop, as a fraction of the picture
 	maxPin           = 27       // last GPIO of the Pi's 40-pin header, BCM number
 	noPin            = math.MinInt
 )
@@ -35,13 +35,15 @@ func (c *Config) keys() []key {
 			folder, ok := c.Camera.Folder()
 			return ok && isPath(folder) || c.Camera.Source == "auto" || c.Camera.Source == "sim"
 		}},
-		between("camera.width", &c.Camera.Width, minSide, maxSide),
+		{"camera.width", &c.Camera.Width, fmt.Sprintf("an even number from %d to %d", minSide, maxSide), "out of range", func() bool {
+			return c.Camera.Width >= minSide && c.Camera.Width <= maxSide && c.Camera.Width%2 == 0 // YUYV comes in pairs
+		}},
 		between("camera.height", &c.Camera.Height, minSide, maxSide),
 		oneOf("camera.rotation", &c.Camera.Rotation, 0, 90, 180, 270),
 		oneOf("camera.flip", &c.Camera.Flip, "", "h", "v", "hv"),
 		{"camera.crop", &c.Camera.Crop, `"squash", "center" or "x,y,w,h" in fractions of the picture such as "0.1,0,0.8,1"`, "not a crop", func() bool {
-			_, ok := cleanCrop(c.Camera.Crop)
-			return ok
+			_, err := inference.ParseCrop(c.Camera.Crop)
+			return err == nil
 		}},
 		between("box.rate", &c.Box.Rate, 1, 60),
 		between("box.night_after", &c.Box.NightAfter, Duration(time.Second), Duration(24*time.Hour)),
@@ -130,30 +132,6 @@ func oneOf[T int | string](name string, p *T, choices ...T) key {
 
 // isPath reports whether s can be a path at all.
 func isPath(s string) bool { return s != "" && !strings.ContainsRune(s, 0) }
-
-// cleanCrop checks a crop and returns it in its one form: four numbers without
-// blanks and as short as they can be.
-func cleanCrop(s string) (string, bool) {
-	if s == "squash" || s == "center" {
-		return s, true
-	}
-	parts := strings.Split(s, ",")
-	if len(parts) != 4 {
-		return "", false
-	}
-	var v [4]float64
-	for i, p := range parts {
-		f, err := strconv.ParseFloat(strings.TrimSpace(p), 64)
-		if err != nil {
-			return "", false
-		}
-		v[i] = f
-		parts[i] = strconv.FormatFloat(math.Abs(f), 'g', -1, 64) // no "-0"
-	}
-	x, y, w, h := v[0], v[1], v[2], v[3]
-	ok := x >= 0 && y >= 0 && w >= minCrop && h >= minCrop && x+w <= 1 && y+h <= 1
-	return strings.Join(parts, ","), ok
-}
 
 // Validate checks a configuration that did not come from a file as it is, or
 // was changed since. The error is as that of Parse, without file and line.

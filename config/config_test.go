@@ -236,7 +236,7 @@ func TestErrors(t *testing.T) {
 		{"path with a zero byte", `sim.photos = "a\u0000"`, []string{`1: sim.photos: not a path (got "a\x00"; want the path of a folder, or "")`}},
 
 		// Types.
-		{"number as text", `camera.width = "640"`, []string{`1: camera.width: wrong type (got "640"; want a whole number from 32 to 4096)`}},
+		{"number as text", `camera.width = "640"`, []string{`1: camera.width: wrong type (got "640"; want an even number from 32 to 4096)`}},
 		{"text as number", "[camera]\nsource = 1.50", []string{`2: camera.source: wrong type (got 1.50; want "auto", "sim" or "folder:PATH")`}},
 		{"bool as text", `lesson.locked = "yes"`, []string{`1: lesson.locked: wrong type (got "yes"; want true or false)`}},
 		{"fraction", "sim.seed = 1.5", []string{"1: sim.seed: wrong type (got 1.5; want a whole number)"}},

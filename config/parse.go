@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"teachbox/inference"
 	"teachbox/internal/files"
 )
 
@@ -49,7 +50,9 @@ func Parse(name string, data []byte) (*Config, error) {
 		slices.SortStableFunc(f.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
 		return nil, &invalid{name, f.problems}
 	}
-	c.Camera.Crop, _ = cleanCrop(c.Camera.Crop)
+	if crop, err := inference.ParseCrop(c.Camera.Crop); err == nil {
+		c.Camera.Crop = crop.String()
+	}
 	return c, nil
 }
 

@@ -149,7 +149,7 @@ func FuzzFill(f *testing.F) {
 		{Width: 8, Height: 8},
 		{Width: 5, Height: 9, Crop: "center", Rotation: 90},
 		{Width: 1, Height: 3, Crop: "0.9,0.9,0.1,0.1", Flip: "h"},
-		{Width: 31, Height: 2, Crop: "0,0.5,0.001,0.5", Rotation: 270, Flip: "hv"},
+		{Width: 31, Height: 2, Crop: "0,0.5,0.05,0.5", Rotation: 270, Flip: "hv"},
 	} {
 		ps[i] = newPreprocessor(f, o)
 	}

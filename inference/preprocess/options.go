@@ -2,82 +2,47 @@ package preprocess
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"teachbox/device/frame"
+	"teachbox/inference"
 )
 
 // Options says which part of the picture the backbone is shown, and how. The
 // order is crop, then rotation, then flip.
 type Options struct {
 	Width, Height int // of the input tensor, in pixels; bounded as a frame is
-	// Crop is the part of the frame, as the camera gives it, that is scaled
-	// to the tensor: "squash" or "" for all of it, "center" for the greatest
-	// centred square, or "x,y,w,h" as fractions of the frame, 0 to 1, from its
-	// top left corner. Proportions are not kept.
+	// Crop is the part of the frame that is scaled to the tensor, as
+	// inference.ParseCrop reads it; "" is all of it.
 	Crop     string
 	Flip     string // "", "h" left to right, "v" top to bottom, "hv" both
 	Rotation int    // degrees clockwise: 0, 90, 180, 270
 }
 
-// The crops that have a name.
-const (
-	Squash = "squash"
-	Center = "center"
-)
-
-// check reports the first option that is wrong. It returns the region that Crop
-// is, all of the frame if it is none, and spells Crop in one way only.
-func (o *Options) check() (region [4]float64, err error) {
-	region = [4]float64{0, 0, 1, 1}
+// check reports the first option that is wrong. It returns the crop, all of the
+// frame if there is none, and spells Crop in one way only.
+func (o *Options) check() (crop inference.Crop, err error) {
 	if err := frame.CheckSize(o.Width, o.Height); err != nil {
-		return region, fmt.Errorf("input tensor: %w", err)
+		return crop, fmt.Errorf("input tensor: %w", err)
 	}
-	switch o.Crop {
-	case "":
-		o.Crop = Squash
-	case Squash, Center:
-	default:
-		if region, err = parseRegion(o.Crop); err != nil {
-			return region, err
+	crop = inference.Squash()
+	if o.Crop != "" {
+		if crop, err = inference.ParseCrop(o.Crop); err != nil {
+			return crop, err
 		}
-		o.Crop = fmt.Sprintf("%v,%v,%v,%v", region[0], region[1], region[2], region[3])
 	}
+	o.Crop = crop.String()
 	switch o.Flip {
 	case "", "h", "v", "hv":
 	default:
-		return region, fmt.Errorf(`flip %q: want "", "h", "v" or "hv"`, o.Flip)
+		return crop, fmt.Errorf(`flip %q: want "", "h", "v" or "hv"`, o.Flip)
 	}
 	switch o.Rotation {
 	case 0, 90, 180, 270:
 	default:
-		return region, fmt.Errorf("rotation %d: want 0, 90, 180 or 270 degrees", o.Rotation)
+		return crop, fmt.Errorf("rotation %d: want 0, 90, 180 or 270 degrees", o.Rotation)
 	}
-	return region, nil
-}
-
-// parseRegion reads "x,y,w,h".
-func parseRegion(s string) (r [4]float64, err error) {
-	bad := func() ([4]float64, error) {
-		return r, fmt.Errorf(`crop %q: want "squash", "center" or a region "x,y,w,h" inside the frame, in fractions such as "0.25,0,0.5,1"`, s)
-	}
-	parts := strings.Split(s, ",")
-	if len(parts) != len(r) {
-		return bad()
-	}
-	for i, part := range parts {
-		v, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
-		if err != nil || !(v >= 0 && v <= 1) {
-			return bad()
-		}
-		r[i] = v + 0 // -0 becomes 0
-	}
-	const slack = 1e-9 // 0.7 and 0.3 need not sum to 1 exactly
-	if r[2] == 0 || r[3] == 0 || r[0]+r[2] > 1+slack || r[1]+r[3] > 1+slack {
-		return bad()
-	}
-	return r, nil
+	return crop, nil
 }
 
 // A placement says where in the tensor the outputs along the source's axes go.

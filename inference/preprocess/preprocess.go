@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"teachbox/device/frame"
+	"teachbox/inference"
 )
 
 // FilterVersion numbers the arithmetic of this package: it is the Filter of
@@ -20,8 +21,8 @@ const FilterVersion = 1
 // keeps its tables from frame to frame and computes them again when the
 // geometry of the frames changes. It is used from one goroutine.
 type Preprocessor struct {
-	opts   Options    // with Crop spelled in one way
-	region [4]float64 // x, y, w, h of a region crop
+	opts   Options // with Crop spelled in one way
+	crop   inference.Crop
 	place  placement
 	source source
 	tables tables
@@ -32,15 +33,15 @@ type Preprocessor struct {
 
 // New checks the options. The error names the option and what it may be.
 func New(o Options) (*Preprocessor, error) {
-	region, err := o.check()
+	crop, err := o.check()
 	if err != nil {
 		return nil, err
 	}
 	p := &Preprocessor{
-		opts:   o,
-		region: region,
-		place:  place(o),
-		luma:   make([]uint8, o.Width*o.Height),
+		opts:  o,
+		crop:  crop,
+		place: place(o),
+		luma:  make([]uint8, o.Width*o.Height),
 	}
 	for i := range p.out {
 		p.out[i] = make(line, p.place.across)
@@ -71,7 +72,7 @@ func (p *Preprocessor) prepare(s source) {
 		return
 	}
 	p.source = s
-	x, y := p.crop(s.width, s.height)
+	x, y := p.shown(s.width, s.height)
 	across := func(pitch int) []tap {
 		return taps((s.width+pitch-1)/pitch, pitch, x, p.place.across)
 	}
@@ -84,9 +85,9 @@ func (p *Preprocessor) prepare(s source) {
 	}
 }
 
-// crop returns the part of a frame that is shown.
-func (p *Preprocessor) crop(width, height int) (x, y span) {
-	if p.opts.Crop == Center {
+// shown returns the part of a frame that is shown.
+func (p *Preprocessor) shown(width, height int) (x, y span) {
+	if p.crop.Center {
 		side := min(width, height)
 		square := func(n int) span {
 			lo := int64(n-side) << 15
@@ -101,7 +102,7 @@ func (p *Preprocessor) crop(width, height int) (x, y span) {
 			int64(math.Round(min(at+size, 1) * whole)),
 		}
 	}
-	return part(width, p.region[0], p.region[2]), part(height, p.region[1], p.region[3])
+	return part(width, p.crop.X, p.crop.Width), part(height, p.crop.Y, p.crop.Height)
 }
 
 // Fill writes the frame to dst as the input tensor: Height rows of Width
