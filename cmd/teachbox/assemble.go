@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -19,9 +19,6 @@ import (
 	"teachbox/internal/lesson"
 )
 
-// lessonFile is the name of the lesson in the state folder.
-const lessonFile = "lesson.db"
-
 // An appliance is a box put together from concrete parts.
 type appliance struct {
 	box    *box.Box
@@ -32,23 +29,40 @@ type appliance struct {
 	desk   *sim.Desk // nil if the camera is not simulated
 }
 
-// assemble puts a box together. state is the folder of the lesson; onFrame, if
-// not nil, sees every simulated frame.
-func assemble(cfg *config.Config, state string, observe func(box.Event), onFrame func(frame.Frame)) (*appliance, error) {
+// An assembly says how to put a box together.
+type assembly struct {
+	state string // folder of the lesson
+	// service is a box that must run whatever is wrong: what a person at the
+	// command line is told by an error, it tells with its LEDs.
+	service bool
+	observe func(box.Event)
+	onFrame func(frame.Frame) // sees every simulated frame; may be nil
+}
+
+// assemble puts a box together.
+func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	a := &appliance{wiring: cfg.Wiring()}
-	cam, err := a.camera(cfg, onFrame)
-	if err != nil {
+	cam, err := a.camera(cfg, o.onFrame)
+	if err != nil && !o.service {
 		return nil, err
+	}
+	if err != nil {
+		cam = brokenCamera{fmt.Errorf("%w: %w", device.ErrAbsent, err)}
 	}
 	// This version has no driver for GPIO yet: the buttons and LEDs are always
 	// simulated.
 	if a.panel, err = sim.NewPanel(sim.PanelOptions{Wiring: a.wiring, Source: device.FromKeyboard}); err != nil {
 		return nil, err
 	}
-	a.store, a.notice, err = lesson.OpenService(lesson.Options{
-		Path:         filepath.Join(state, lessonFile),
+	where := lesson.Options{
+		Path:         filepath.Join(o.state, lessonFile),
 		KeepPictures: keepPictures(cfg.Lesson.KeepPictures),
-	})
+	}
+	if o.service {
+		a.store, a.notice, err = lesson.OpenService(where)
+	} else {
+		a.store, err = lesson.Open(where)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +79,10 @@ func assemble(cfg *config.Config, state string, observe func(box.Event), onFrame
 	}
 	a.box = box.New(parts, box.Options{
 		Rate: float64(cfg.Box.Rate), NightAfter: time.Duration(cfg.Box.NightAfter),
-		Locked: cfg.Lesson.Locked, Observe: observe,
+		Locked: cfg.Lesson.Locked, Observe: o.observe,
 	})
 	if a.notice != nil {
-		a.box.Report(box.PartLessonFile, fmt.Errorf("%v", a.notice))
+		a.box.Report(box.PartLessonFile, errors.New(a.notice.String()))
 	}
 	return a, nil
 }
@@ -79,7 +93,7 @@ func (a *appliance) camera(cfg *config.Config, onFrame func(frame.Frame)) (devic
 		return camera.NewFolder(dir, camera.FolderOptions{Rate: float64(cfg.Box.Rate), Log: slog.Default()})
 	}
 	if cfg.Camera.Source != "sim" {
-		return noCamera{}, nil
+		return brokenCamera{fmt.Errorf(`camera: %w: this version has no driver for real cameras (set camera.source to "sim" or "folder:PATH", or run with --sim)`, device.ErrAbsent)}, nil
 	}
 	catalog := sim.Drawn()
 	if cfg.Sim.Photos != "" {
@@ -103,14 +117,14 @@ func (a *appliance) camera(cfg *config.Config, onFrame func(frame.Frame)) (devic
 	return sim.NewCamera(a.desk, sim.CameraOptions{Seed: uint64(cfg.Sim.Seed), Jitter: jitter, OnFrame: onFrame})
 }
 
-// noCamera stands where a driver for real cameras will.
-type noCamera struct{}
+// brokenCamera stands where there is no camera: it fails with its error, as
+// often as it is tried.
+type brokenCamera struct{ err error }
 
-func (noCamera) String() string { return "camera" }
+func (brokenCamera) String() string { return "camera" }
 
-func (noCamera) Run(context.Context, func(frame.Frame)) error {
-	return fmt.Errorf(`camera: %w: this version has no driver for real cameras (set camera.source to "sim" or "folder:PATH", or run with --sim)`, device.ErrAbsent)
-}
+// Run implements device.Camera.
+func (b brokenCamera) Run(context.Context, func(frame.Frame)) error { return b.err }
 
 func keepPictures(s string) lesson.KeepPictures {
 	switch s {
@@ -120,27 +134,4 @@ func keepPictures(s string) lesson.KeepPictures {
 		return lesson.KeepAlways
 	}
 	return lesson.KeepLesson
-}
-
-// stateFolder is where the lesson is: as the command line says, else as systemd
-// says, else as the configuration says. A simulated box never touches the
-// lesson of a real one.
-func stateFolder(given string, simulated bool, cfg *config.Config) (string, error) {
-	if given != "" {
-		return given, nil
-	}
-	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
-		return dir, nil
-	}
-	if !simulated {
-		return cfg.Lesson.Folder, nil
-	}
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "teachbox"), nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("state folder: %w (name one with --state)", err)
-	}
-	return filepath.Join(home, ".local", "state", "teachbox"), nil
 }

@@ -318,11 +318,11 @@ func BenchmarkPressToWink(b *testing.B) {
 	cfg := simulated(b)
 	dir := b.TempDir()
 	winked := make(chan struct{}, 1)
-	a, err := assemble(cfg, dir, func(e box.Event) {
+	a, err := assemble(cfg, assembly{state: dir, observe: func(e box.Event) {
 		if e.Kind == box.Kept {
 			winked <- struct{}{}
 		}
-	}, nil)
+	}})
 	if err != nil {
 		b.Fatal(err)
 	}

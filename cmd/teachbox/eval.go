@@ -34,7 +34,7 @@ type evalCmd struct {
 func (c *evalCmd) Run(ctx context.Context, top *cli, s std) error {
 	for _, n := range append([]int{c.Classes - 1, c.Episodes, c.Held}, c.Presses...) {
 		if n < 1 {
-			return errors.New("eval: --presses, --episodes and --held want at least 1, --classes at least 2")
+			return usageError{errors.New("eval: --presses, --episodes and --held want at least 1, --classes at least 2")}
 		}
 	}
 	cfg, err := top.config()

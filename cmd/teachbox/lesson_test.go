@@ -61,7 +61,7 @@ const recentFrames = 16
 func startLab(t *testing.T, cfg *config.Config, state string) (l *lab, stop func()) {
 	t.Helper()
 	l = &lab{t: t}
-	a, err := assemble(cfg, state, l.observe, l.onFrame)
+	a, err := assemble(cfg, assembly{state: state, observe: l.observe, onFrame: l.onFrame})
 	if err != nil {
 		t.Fatal(err)
 	}

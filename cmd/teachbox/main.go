@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -29,15 +28,9 @@ func main() {
 	os.Exit(code)
 }
 
-// std is where a command reads and writes.
-type std struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
 // cli is the command line.
 type cli struct {
-	Config string `short:"c" placeholder:"FILE" help:"Configuration file (default: ${system} if it is there, else the built-in one)."`
+	Config string `short:"c" placeholder:"FILE" env:"TEACHBOX_CONFIG" help:"Configuration file (default: ${system} if it is there, else the built-in one)."`
 
 	Run      runCmd      `cmd:"" help:"Run the box."`
 	Demo     demoCmd     `cmd:"" help:"Play a lesson of one minute on the simulated box."`
@@ -74,7 +67,6 @@ func run(ctx context.Context, args []string, s std) (code int) {
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) { panic(exit(code)) }), // after --help
 		kong.Vars{"system": systemConfig},
-		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s, &c),
 	)
@@ -87,9 +79,11 @@ func run(ctx context.Context, args []string, s std) (code int) {
 		return exitUsage
 	}
 	if err := cmd.Run(); err != nil {
-		var told reported
-		if !errors.As(err, &told) {
+		if _, told := errors.AsType[reported](err); !told {
 			fmt.Fprintln(s.err, "teachbox:", err)
+		}
+		if _, usage := errors.AsType[usageError](err); usage {
+			return exitUsage
 		}
 		return exitFailed
 	}

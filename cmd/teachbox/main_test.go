@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PICTURES", filepath.Join(root, "third_party", "pictures"))
 			e.Setenv("MODEL", filepath.Join(root, "models", "mobilenet_v1_1.0_224_quant.tflite"))
 			e.Setenv("TINY", tiny)
+			e.Setenv("TEACHBOX_CONFIG", "")
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			return nil
 		},
@@ -53,6 +54,8 @@ func TestScripts(t *testing.T) {
 			"oneline":  oneLine,
 			"png":      png,
 			"envsubst": envsubst,
+			"newer":    newer,
+			"appear":   appear,
 		},
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"image"
 	"image/jpeg"
-	"os"
 
 	"teachbox/device/frame"
 	"teachbox/inference/preprocess"
@@ -53,14 +52,4 @@ func readPicture(path string) (frame.Frame, error) {
 		return frame.Frame{}, err
 	}
 	return preprocess.DecodeFile(path, data)
-}
-
-// isTerminal reports whether w is a terminal.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

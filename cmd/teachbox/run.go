@@ -1,17 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"teachbox/config"
 	"teachbox/device/sim"
 	"teachbox/internal/box"
+	"teachbox/internal/files"
 )
 
 // runCmd runs the box until it is told to end.
@@ -24,27 +25,21 @@ type runCmd struct {
 	JSON    bool   `help:"Print events, one line of JSON each."`
 }
 
-// lastGood is the name of the copy of the last good configuration, in the state
-// folder.
-const lastGood = "last-good.toml"
-
 func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 	if !c.Sim && (c.Photos != "" || c.Script != "") {
-		return errors.New("run: --photos and --script want --sim")
+		return usageError{errors.New("run: --photos and --script want --sim")}
 	}
 	cfg, wrong := top.config()
-	if wrong != nil && !c.Service {
+	switch good := lastGoodPath(c.State); {
+	case wrong != nil && !c.Service:
 		return wrong
-	}
-	if wrong != nil {
-		cfg = config.Default()
-	}
-	state, err := stateFolder(c.State, c.Sim, cfg)
-	if err != nil {
-		return err
-	}
-	if c.Service {
-		cfg = keepLastGood(cfg, wrong, filepath.Join(state, lastGood))
+	case wrong != nil:
+		fmt.Fprintln(s.err, "teachbox:", wrong)
+		cfg = readLastGood(good)
+	case c.Service:
+		if err := keepLastGood(good, cfg); err != nil {
+			fmt.Fprintf(s.err, "teachbox: last good configuration: %v (the box runs all the same)\n", err)
+		}
 	}
 	if c.Sim {
 		cfg.Camera.Source = "sim"
@@ -52,35 +47,34 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 	if c.Photos != "" {
 		cfg.Sim.Photos = c.Photos
 	}
-	var script *sim.Script
-	if c.Script != "" {
-		f, err := os.Open(c.Script)
-		if err != nil {
-			return fmt.Errorf("script: %w", err)
-		}
-		script, err = sim.Parse(c.Script, f)
-		f.Close()
-		if err != nil {
+	script, err := readScript(c.Script)
+	if err != nil {
+		return err
+	}
+	state, err := stateFolder(c.State, cfg)
+	if err != nil {
+		return err
+	}
+	if script != nil && c.State == "" {
+		// A script says what it expects of a box that was taught nothing else.
+		if state, err = os.MkdirTemp("", "teachbox-script-"); err != nil {
 			return err
 		}
+		defer os.RemoveAll(state)
 	}
 	return c.play(ctx, cfg, state, wrong, script, s)
 }
 
-// keepLastGood writes down a good configuration, or finds the last one that was.
-func keepLastGood(cfg *config.Config, wrong error, path string) *config.Config {
-	if wrong == nil {
-		// A box that cannot write this still runs; it says so by its lesson.
-		if f, err := os.Create(path); err == nil {
-			_ = config.Write(f, cfg)
-			f.Close()
-		}
-		return cfg
+// readScript reads a script; nil if none is named.
+func readScript(path string) (*sim.Script, error) {
+	if path == "" {
+		return nil, nil
 	}
-	if last, err := config.Load(path); err == nil {
-		return last
+	data, err := files.Read(path, 1<<20)
+	if err != nil {
+		return nil, fmt.Errorf("script: %s: %w", path, err)
 	}
-	return cfg
+	return sim.Parse(path, bytes.NewReader(data))
 }
 
 // play runs the box with a terminal, a script or neither.
@@ -100,7 +94,7 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 		}
 		tell(e)
 	}
-	a, err := assemble(cfg, state, observe, nil)
+	a, err := assemble(cfg, assembly{state: state, service: c.Service, observe: observe})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -63,13 +64,16 @@ func Open(o Options) (*Store, error) {
 
 // A Notice says that a store did not open as it was left.
 type Notice struct {
-	Cause error  // wraps ErrDamaged or ErrNewer
+	Cause error  // wraps ErrDamaged or ErrNewer; nil if it was set aside at an earlier start
 	Aside string // the new name of the file that was set aside; empty if it could not be
 }
 
 // String tells it to people.
 func (n *Notice) String() string {
-	if n.Aside == "" {
+	switch {
+	case n.Cause == nil:
+		return fmt.Sprintf("%s was set aside earlier (take it away once somebody has seen to it)", n.Aside)
+	case n.Aside == "":
 		return fmt.Sprintf("%v; it could not be set aside, so the box runs with an empty lesson and cannot learn", n.Cause)
 	}
 	return fmt.Sprintf("%v; it was set aside as %s and an empty lesson begun", n.Cause, n.Aside)
@@ -79,7 +83,7 @@ func (n *Notice) String() string {
 // the file is like: one that is damaged or of a newer version is set aside and
 // an empty one begun, and one that cannot be read leaves an empty lesson that
 // cannot be written. The Notice is nil if the file was neither damaged nor
-// newer. The error wraps ErrInUse, or the options are wrong.
+// newer, now or at an earlier start whose file is still set aside. The error wraps ErrInUse, or the options are wrong.
 func OpenService(o Options) (*Store, *Notice, error) {
 	s, err := newStore(o)
 	if err != nil {
@@ -102,7 +106,24 @@ func OpenService(o Options) (*Store, *Notice, error) {
 	if err != nil {
 		s.fault = err
 	}
+	if notice == nil {
+		notice = earlierAside(s.path)
+	}
 	return s, notice, nil
+}
+
+// earlierAside tells of a file that an earlier start set aside.
+func earlierAside(path string) *Notice {
+	for _, reason := range []string{"damaged", "newer"} {
+		// The error is that of a bad pattern: a path with brackets in it.
+		files, _ := filepath.Glob(path + "." + reason + ".[0-9]*")
+		for _, name := range files {
+			if number := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(number, "0123456789") == "" {
+				return &Notice{Aside: name}
+			}
+		}
+	}
+	return nil
 }
 
 // asideReason is the word in the name of a file set aside for an error of

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"teachbox/config"
+)
+
+// lessonFile is the name of the lesson in the state folder.
+const lessonFile = "lesson.db"
+
+// stateFolder is where the lesson is: as the command line says, else as systemd
+// says, else as the configuration says. A simulated box never touches the
+// lesson of a real one: it has a folder of its own in there, or one below the
+// person's home where neither says anything.
+func stateFolder(given string, cfg *config.Config) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	dir := os.Getenv("STATE_DIRECTORY")
+	if dir == "" {
+		dir = cfg.Lesson.Folder
+	}
+	if cfg.Camera.Source != "sim" {
+		return dir, nil
+	}
+	if dir != config.Default().Lesson.Folder {
+		return filepath.Join(dir, "simulated"), nil
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "teachbox"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("state folder: %w (name one with --state)", err)
+	}
+	return filepath.Join(home, ".local", "state", "teachbox"), nil
+}
+
+// lastGoodPath is where a service keeps a copy of the last good configuration.
+// It does not depend on a configuration, which may be the thing that is wrong.
+func lastGoodPath(given string) string {
+	dir := given
+	if dir == "" {
+		dir = os.Getenv("STATE_DIRECTORY")
+	}
+	if dir == "" {
+		dir = config.Default().Lesson.Folder
+	}
+	return filepath.Join(dir, "last-good.toml")
+}
+
+// keepLastGood writes a good configuration down, if it is not there yet.
+func keepLastGood(path string, cfg *config.Config) error {
+	var b bytes.Buffer
+	if err := config.Write(&b, cfg); err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b.Bytes()) {
+		return nil
+	}
+	return writeDurably(path, b.Bytes())
+}
+
+// readLastGood returns the last good configuration, or the default one.
+func readLastGood(path string) *config.Config {
+	if cfg, err := config.Load(path); err == nil {
+		return cfg
+	}
+	return config.Default()
+}
+
+// writeDurably writes a file whole or not at all, whatever moment the power
+// goes: to a temporary file, synced, renamed, the folder synced.
+func writeDurably(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
