@@ -3,9 +3,12 @@
 GO       ?= go
 BIN      := bin/teachbox
 FUZZTIME ?= 10s
+STAGE    := sh .ci/stage.sh
+# Prints the files that are not formatted, and fails if there are any.
+GOFMT    := sh -c 'test -z "$$(find . -name "*.go" -not -path "./third_party/*" -exec gofmt -l {} + | tee /dev/stderr)"'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo check test test-unit test-race test-lint test-fuzz bench clean
+.PHONY: help setup build run demo check test bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +16,7 @@ help: ## this list
 setup: ## fetch what building needs: compiler, TFLite, the model; twice does nothing twice
 	@sh cmd/setup/packages.sh
 	@$(GO) run ./cmd/setup
+	@echo "set up"
 
 build: setup ## build bin/teachbox
 	@mkdir -p bin
@@ -25,18 +29,18 @@ demo: build ## a one-minute scripted lesson that ends in a table
 	@$(BIN) demo
 
 check: setup ## the inner loop: format, vet and the quick tests (at most two minutes)
-	@sh .ci/stage.sh format sh -c 'test -z "$$(gofmt -l $$(git ls-files "*.go" 2>/dev/null || find . -name "*.go" -not -path "./third_party/*") | tee /dev/stderr)"'
-	@sh .ci/stage.sh vet $(GO) vet ./...
-	@sh .ci/stage.sh "quick tests" $(GO) test -short ./...
+	@$(STAGE) format $(GOFMT)
+	@$(STAGE) vet $(GO) vet ./...
+	@$(STAGE) "quick tests" $(GO) test -short ./...
 
 test: setup ## every test, with its stages and their times (under 30 minutes on two cores)
-	@sh .ci/stage.sh format sh -c 'test -z "$$(gofmt -l $$(git ls-files "*.go" 2>/dev/null || find . -name "*.go" -not -path "./third_party/*") | tee /dev/stderr)"'
-	@sh .ci/stage.sh vet $(GO) vet ./...
-	@sh .ci/stage.sh staticcheck $(GO) tool staticcheck ./...
-	@sh .ci/stage.sh "modules verified" $(GO) mod verify
-	@sh .ci/stage.sh "tests" $(GO) test -timeout 20m ./...
-	@sh .ci/stage.sh "tests, race detector" $(GO) test -race -short -timeout 25m ./...
-	@sh .ci/stage.sh "fuzzing, $(FUZZTIME) each" sh .ci/fuzz.sh $(FUZZTIME)
+	@$(STAGE) format $(GOFMT)
+	@$(STAGE) vet $(GO) vet ./...
+	@$(STAGE) staticcheck $(GO) tool staticcheck ./...
+	@$(STAGE) "modules verified" $(GO) mod verify
+	@$(STAGE) "tests" $(GO) test -timeout 20m ./...
+	@$(STAGE) "tests, race detector" $(GO) test -race -short -timeout 25m ./...
+	@$(STAGE) "fuzzing, $(FUZZTIME) each" sh .ci/fuzz.sh $(FUZZTIME)
 
 bench: setup ## benchmarks, with the machine they ran on
 	@$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -4,10 +4,11 @@ set -eu
 time=${1:-10s}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-go list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package dir; do
+packages=$(go list -f '{{.ImportPath}} {{.Dir}}' ./...)
+echo "$packages" | while read -r package dir; do
 	for target in $(grep -hos '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/^func //'); do
 		echo "$package $target"
-		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" >"$log" 2>&1; then
+		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "$package" >"$log" 2>&1; then
 			cat "$log" >&2
 			exit 1
 		fi

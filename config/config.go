@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"teachbox/device"
+	"teachbox/models"
 )
 
 //go:embed teachbox.toml
@@ -121,7 +122,7 @@ func Default() *Config {
 	return &Config{
 		Camera: Camera{Source: "auto", Width: 640, Height: 480, Crop: "squash"},
 		Box:    Box{Rate: 15, NightAfter: Duration(10 * time.Minute)},
-		Model:  Model{Source: "mobilenet_v1_1.0_224_quant", Threads: 1},
+		Model:  Model{Source: models.Default, Threads: 1},
 		Panel:  preset(PresetDefault),
 		Lesson: Lesson{Folder: "/var/lib/teachbox", KeepPictures: KeepLesson, PictureSide: 320, SkipSimilar: true},
 		Sim:    Sim{Seed: 1, Jitter: 1},

@@ -188,9 +188,18 @@ func (s *setup) binding(ctx context.Context) error {
 		return nil
 	}
 	fmt.Fprintf(s.out, "fetching the Go binding of TFLite (Go module %s)\n", binding)
-	from, err := s.module(ctx, binding)
+	from, sum, err := s.module(ctx, binding)
 	if err != nil {
 		return err
+	}
+	// It is code: hold it to what go.sum says of it.
+	path, version, _ := strings.Cut(binding, "@")
+	known, err := os.ReadFile(filepath.Join(s.root, "go.sum"))
+	if err != nil {
+		return err
+	}
+	if line := path + " " + version + " " + sum; !slices.Contains(strings.Split(string(known), "\n"), line) {
+		return fmt.Errorf("%s: not the module that it should be (%s is not in go.sum)", binding, sum)
 	}
 	to := filepath.Join(s.root, dir)
 	if err := os.RemoveAll(to); err != nil {
@@ -243,7 +252,7 @@ func (s *setup) models(ctx context.Context) error {
 			continue
 		}
 		fmt.Fprintf(s.out, "fetching the model %s (Go module %s)\n", m.Name, m.Module)
-		dir, err := s.module(ctx, m.Module)
+		dir, _, err := s.module(ctx, m.Module)
 		if err != nil {
 			return err
 		}
@@ -263,26 +272,27 @@ func (s *setup) models(ctx context.Context) error {
 	return nil
 }
 
-// module returns the folder of a Go module, downloading it if need be.
-func (s *setup) module(ctx context.Context, module string) (string, error) {
+// module returns the folder of a Go module and its hash, downloading it if need
+// be.
+func (s *setup) module(ctx context.Context, module string) (dir, sum string, err error) {
 	// Away from the module's folder, so that go.mod and go.sum are not touched.
 	tmp, err := os.MkdirTemp("", "teachbox-setup-")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer os.RemoveAll(tmp)
 	out, err := s.client(ctx, tmp, "go", "mod", "download", "-json", module)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	var info struct{ Dir, Error string }
+	var info struct{ Dir, Sum, Error string }
 	if err := json.Unmarshal(out, &info); err != nil {
-		return "", fmt.Errorf("go mod download %s: %w", module, err)
+		return "", "", fmt.Errorf("go mod download %s: %w", module, err)
 	}
 	if info.Error != "" || info.Dir == "" {
-		return "", fmt.Errorf("go mod download %s: %s", module, info.Error)
+		return "", "", fmt.Errorf("go mod download %s: %s (is there a network? try again)", module, info.Error)
 	}
-	return info.Dir, nil
+	return info.Dir, info.Sum, nil
 }
 
 // has reports whether the file is there and is what it should be.

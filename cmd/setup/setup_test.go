@@ -39,6 +39,7 @@ type world struct {
 	t       *testing.T
 	archive []byte            // what npm packs
 	modules map[string]string // folder of each Go module
+	sum     string            // of each Go module
 	calls   []string          // of the client
 	out     bytes.Buffer
 }
@@ -46,9 +47,10 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
-	w := &world{t: t, modules: make(map[string]string)}
+	w := &world{t: t, modules: make(map[string]string), sum: "h1:sum="}
 	w.root, w.client, w.setup.out = filepath.Join(t.TempDir(), "module"), w.fetch, &w.out
 	w.write(filepath.Join(w.root, "go.mod"), "module teachbox\n")
+	w.write(filepath.Join(w.root, "go.sum"), strings.Replace(binding, "@", " ", 1)+" h1:sum=\n")
 
 	w.library = map[string]models.Artefact{
 		"package/lib.so":  artefact("linux_amd64/lib.so", "library"),
@@ -121,7 +123,7 @@ func (w *world) fetch(_ context.Context, dir, name string, args ...string) ([]by
 	case name == "npm" && args[0] == "pack":
 		return nil, os.WriteFile(filepath.Join(dir, "package-1.tgz"), w.archive, 0o600)
 	case name == "go" && args[0] == "mod" && w.modules[last] != "":
-		return json.Marshal(map[string]string{"Dir": w.modules[last]})
+		return json.Marshal(map[string]string{"Dir": w.modules[last], "Sum": w.sum})
 	}
 	return nil, errors.New("the network is down")
 }
@@ -424,6 +426,15 @@ func TestClientFails(t *testing.T) {
 	}
 }
 
+// TestBindingHash refuses a binding that is not what go.sum says.
+func TestBindingHash(t *testing.T) {
+	w := newWorld(t)
+	w.sum = "h1:other="
+	w.fails("not the module that it should be (h1:other= is not in go.sum)")
+	w.absent(source)
+	w.absent("go.work")
+}
+
 func TestModuleAnswers(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"Error":"no matching versions"}`:         "go mod download example.com/x@v1.0.0: no matching versions",
@@ -434,7 +445,7 @@ func TestModuleAnswers(t *testing.T) {
 		s := setup{root: t.TempDir(), out: io.Discard, client: func(context.Context, string, string, ...string) ([]byte, error) {
 			return []byte(answer), nil
 		}}
-		if dir, err := s.module(t.Context(), "example.com/x@v1.0.0"); err == nil || !strings.Contains(err.Error(), want) {
+		if dir, _, err := s.module(t.Context(), "example.com/x@v1.0.0"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q, error %v, want %q", answer, dir, err, want)
 		}
 	}
@@ -446,7 +457,7 @@ func TestWrongFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.fails("no go.mod here (run it in the module's folder)")
-	if len(w.calls) > 0 || len(w.files()) > 1 {
+	if len(w.calls) > 0 || len(w.files()) > 2 {
 		t.Errorf("calls %q, files %v", w.calls, w.files())
 	}
 }

@@ -129,6 +129,9 @@ func (c *classifyCmd) answers(b *backbone, path string, p []float64, s std) erro
 	}
 	fmt.Fprintln(s.out, path)
 	for _, a := range all {
+		if a.Probability < 0.0005 {
+			break // 0.000
+		}
 		fmt.Fprintf(s.out, "  %.3f  %s\n", a.Probability, a.Label)
 	}
 	return nil

@@ -76,8 +76,21 @@ func (c *evalCmd) Run(ctx context.Context, top *cli, s std) error {
 		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%s\t%s\t%d\t\n", r.Set, r.Presses, 100*r.Accuracy, 100*r.Interval,
 			100*r.Calibration, 100*r.Accepted, percent(r.Near), percent(r.Far), r.Episodes)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(s.out, evalLegend)
+	return err
 }
+
+const evalLegend = `
+presses            taught pictures of each kind, one a press
+accuracy           share of other pictures of the taught kinds that were named rightly
+calibration error  how far its probabilities are from the truth, in points
+true accept        share of those pictures that were not called unknown
+near, far          share of pictures of kinds that were not taught, of the same set and
+                   of other sets, that were taken for a taught kind; – if there are none
+`
 
 func percent(share *float64) string {
 	if share == nil {

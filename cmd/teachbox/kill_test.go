@@ -78,7 +78,9 @@ func TestKill(t *testing.T) {
 		}
 	}
 	space := spaceOf(t, tiny)
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
 	var total, unchanged int
 	var state, digest string
 	acknowledged := make(map[int64]string)
@@ -91,19 +93,21 @@ func TestKill(t *testing.T) {
 		before := len(acknowledged)
 		life := startLife(t, config, script, state)
 		life.follow(rng, acknowledged)
-		if digest != "" && life.first != digest {
+		if digest != "" && life.first != "" && life.first != digest {
 			t.Fatalf("round %d: the box answers with %s after the restart, the file says %s", round, life.first, digest)
 		}
 		total += len(acknowledged) - before
 
+		// The program's own way of opening comes first: it has to bring back
+		// what the log holds.
+		var frames int
+		digest, frames = foldOf(t, state, space)
 		stored := storedExamples(t, state)
 		for seq, id := range acknowledged {
 			if stored[seq] != id {
 				t.Fatalf("round %d: example %d %s winked and is lost (on file: %q)", round, seq, id, stored[seq])
 			}
 		}
-		var frames int
-		digest, frames = foldOf(t, state, space)
 		if frames == life.frames && life.quiet {
 			unchanged++
 			if digest != life.last {
@@ -122,7 +126,7 @@ type life struct {
 	t      *testing.T
 	kill   func()
 	out    io.Reader
-	first  string // digest of the first fold that had something in it
+	first  string // digest of the first fold, unless a frame was kept before it
 	last   string // digest of the last fold
 	frames int    // in it
 	quiet  bool   // nothing was kept or taken back since
@@ -175,7 +179,7 @@ func (l *life) follow(rng *rand.Rand, acknowledged map[int64]string) {
 			l.quiet = false
 		case "learned":
 			l.last, l.frames, l.quiet = e.Digest, e.Frames, true
-			if l.first == "" {
+			if l.first == "" && !begun {
 				l.first = e.Digest
 			}
 		}

@@ -30,6 +30,7 @@ import (
 // model.
 func simulated(t testing.TB) *config.Config {
 	t.Setenv(modelsEnv, filepath.Join(benchdata.Root(t), "models"))
+	t.Setenv("TEACHBOX_CONFIG", emptyConfig(t))
 	cfg := config.Default()
 	cfg.Camera.Source = "sim"
 	return cfg

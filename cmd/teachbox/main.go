@@ -73,6 +73,9 @@ func run(ctx context.Context, args []string, s std) (code int) {
 	if err != nil {
 		panic(err) // the command line above is wrong
 	}
+	if len(args) == 0 || args[0] == "help" {
+		args = []string{"--help"}
+	}
 	cmd, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(s.err, "teachbox: %v (see teachbox --help)\n", err)

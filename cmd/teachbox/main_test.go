@@ -31,6 +31,17 @@ func program(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// emptyConfig is a configuration that says nothing, so that a test does not
+// read that of the machine.
+func emptyConfig(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "empty.toml")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // TestScripts runs the scripts of testdata/script: what a person types, and
 // what comes back.
 func TestScripts(t *testing.T) {
@@ -44,7 +55,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PICTURES", filepath.Join(root, "third_party", "pictures"))
 			e.Setenv("MODEL", filepath.Join(root, "models", "mobilenet_v1_1.0_224_quant.tflite"))
 			e.Setenv("TINY", tiny)
-			e.Setenv("TEACHBOX_CONFIG", "")
+			e.Setenv("TEACHBOX_CONFIG", emptyConfig(t))
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			return nil
 		},

@@ -47,6 +47,9 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 	if c.Photos != "" {
 		cfg.Sim.Photos = c.Photos
 	}
+	if err := cfg.Validate(); err != nil {
+		return usageError{err} // what the flags made of it
+	}
 	script, err := readScript(c.Script)
 	if err != nil {
 		return err
