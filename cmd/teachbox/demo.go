@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,16 +29,22 @@ type demoCmd struct {
 	Script string `placeholder:"FILE" help:"Play this script instead."`
 }
 
-func (c *demoCmd) Run(ctx context.Context, s std) error {
-	text, name := demoScript, "demo.txt"
-	if c.Script != "" {
-		b, err := os.ReadFile(c.Script)
-		if err != nil {
-			return fmt.Errorf("script: %w", err)
-		}
-		text, name = string(b), c.Script
+func (c *demoCmd) Run(ctx context.Context, top *cli, s std) error {
+	if c.Photos != "" && c.Script == "" {
+		return usageError{errors.New("demo: --photos wants --script: the built-in lesson knows only the drawn objects")}
 	}
-	script, err := sim.Parse(name, strings.NewReader(text))
+	given, err := top.config()
+	if err != nil {
+		return err
+	}
+	// Of the configuration what makes the eye of a box; the rest is the demo's.
+	cfg := config.Default()
+	cfg.Model, cfg.Camera = given.Model, given.Camera
+	cfg.Camera.Source, cfg.Sim.Photos = "sim", c.Photos
+	script, err := readScript(c.Script)
+	if script == nil && err == nil {
+		script, err = sim.Parse("demo.txt", strings.NewReader(demoScript))
+	}
 	if err != nil {
 		return err
 	}
@@ -46,34 +53,37 @@ func (c *demoCmd) Run(ctx context.Context, s std) error {
 		return err
 	}
 	defer os.RemoveAll(state)
-	cfg := config.Default()
-	cfg.Camera.Source, cfg.Sim.Photos = "sim", c.Photos
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var kept atomic.Int64
-	a, err := assemble(cfg, state, func(e box.Event) {
+	a, err := assemble(cfg, assembly{state: state, observe: func(e box.Event) {
 		if e.Kind == box.Kept {
 			kept.Add(1)
 		}
-	}, nil)
+	}})
 	if err != nil {
 		return err
 	}
 	defer a.store.Close()
+	for _, text := range a.desk.Catalog().LeftOut() {
+		fmt.Fprintln(s.err, "teachbox:", text)
+	}
 	d := &demo{a: a, out: s.out, began: time.Now(), taught: make(map[string]device.Button)}
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		defer cancel()
 		err = script.Run(ctx, sim.Box{Desk: demoDesk{d}, Panel: demoPanel{a.panel, d}, Kept: func() int { return int(kept.Load()) }, Say: d.say})
-		d.leave()
+		if err == nil {
+			d.leave()
+		}
 	})
 	failed := a.box.Run(ctx)
 	ended.Wait()
-	if err == nil {
-		err = failed
+	if errors.Is(err, context.Canceled) {
+		return failed // ended by a signal, not by the script's fault
 	}
-	if err != nil {
+	if err := errors.Join(err, failed); err != nil {
 		return err
 	}
 	return d.table(a.box.Snapshot())
@@ -97,6 +107,13 @@ type demoRow struct {
 	right         bool
 }
 
+func (r demoRow) verdict() string {
+	if r.right {
+		return "right"
+	}
+	return "wrong"
+}
+
 // emptyDesk is what the table calls it.
 const emptyDesk = "the empty desk"
 
@@ -104,7 +121,8 @@ func (d *demo) say(text string) {
 	fmt.Fprintf(d.out, "%4.0f s  %s\n", time.Since(d.began).Seconds(), text)
 }
 
-// leave notes the answer to what lies on the desk, unless it was being taught.
+// leave notes and tells the answer to what lies on the desk, unless it was being
+// taught.
 func (d *demo) leave() {
 	if d.pushed || d.thing == "" && len(d.taught) < 2 {
 		return
@@ -121,6 +139,7 @@ func (d *demo) leave() {
 		row.right = taught && s.Lit == button
 	}
 	d.rows = append(d.rows, row)
+	d.say(fmt.Sprintf("%s: %s, %s", row.thing, row.answer, row.verdict()))
 }
 
 // class is the class of a thing of the catalog.
@@ -144,12 +163,10 @@ func (d *demo) table(s box.Snapshot) error {
 	fmt.Fprintln(w, "\nSHOWN\tANSWERED\t\t")
 	right := 0
 	for _, r := range d.rows {
-		verdict := "wrong"
 		if r.right {
-			verdict = "right"
 			right++
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t\n", r.thing, r.answer, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%s\t\n", r.thing, r.answer, r.verdict())
 	}
 	fmt.Fprintf(w, "\n%d of %d right\n", right, len(d.rows))
 	return w.Flush()

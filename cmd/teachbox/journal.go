@@ -9,25 +9,37 @@ import (
 	"teachbox/internal/box"
 )
 
-// A line is one event as `run --json` prints it.
+// A line is one event as `run --json` prints it. Each has "event" and "at", and
+// beside them:
+//
+//	verdict     slot: the LED that is lit from now on, 0 for none
+//	kept        button, press, example, seq: an example is safe on the disk
+//	skipped     button, press: a picture nearly identical to the last one kept
+//	taken back  button: its last press
+//	forgotten   button: its class
+//	new lesson  the old one was put away
+//	restored    the last lesson was brought back
+//	refused     button, press if it was one, error: nothing was done
+//	health      part, error: it has failed; without an error it is well again
+//	learned     frames, digest: a new head answers from now on
+//	gap         lost: so many events were left out, the reader was too slow
+//
+// A button is "class 1" to "class 8" or "nothing". A part is what a problem is
+// called: "camera", "storage", "button 2". Presses are counted from the start of
+// the program.
 type line struct {
-	Event  string    `json:"event"`
-	At     time.Time `json:"at"`
-	Button string    `json:"button,omitempty"`
-	Press  int       `json:"press,omitempty"`
-	// Of a kept example.
-	Example string `json:"example,omitempty"`
-	Seq     int64  `json:"seq,omitempty"`
-	// Of a verdict: the number of the lit slot, from 1; 0 is unknown.
-	Slot *int `json:"slot,omitempty"`
-	// Of health and of what was refused.
-	Part  string `json:"part,omitempty"`
-	Error string `json:"error,omitempty"`
-	// Of what was learned.
-	Frames int    `json:"frames,omitempty"`
-	Digest string `json:"digest,omitempty"`
-	// Events that were lost because the reader was too slow.
-	Lost int `json:"lost,omitempty"`
+	Event   string    `json:"event"`
+	At      time.Time `json:"at"`
+	Button  string    `json:"button,omitempty"`
+	Press   int       `json:"press,omitempty"`
+	Example string    `json:"example,omitempty"`
+	Seq     int64     `json:"seq,omitempty"`
+	Slot    *int      `json:"slot,omitempty"` // told even if it is 0
+	Part    string    `json:"part,omitempty"`
+	Error   string    `json:"error,omitempty"`
+	Frames  int       `json:"frames,omitempty"`
+	Digest  string    `json:"digest,omitempty"`
+	Lost    int       `json:"lost,omitempty"`
 }
 
 // A journal prints events as lines of JSON. The box never waits for it: what

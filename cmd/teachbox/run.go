@@ -85,7 +85,12 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var kept atomic.Int64
-	tell := func(box.Event) {}
+	var shown atomic.Pointer[face]
+	tell := func(e box.Event) {
+		if f := shown.Load(); f != nil {
+			f.observe(e)
+		}
+	}
 	if c.JSON {
 		j := newJournal(s.out)
 		defer j.close()
@@ -105,10 +110,16 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	if wrong != nil {
 		a.box.Report(box.PartConfiguration, wrong)
 	}
+	if a.desk != nil {
+		for _, what := range a.desk.Catalog().LeftOut() {
+			fmt.Fprintln(s.err, "teachbox: left out:", what)
+		}
+	}
 	face, err := c.face(a, s)
 	if err != nil {
 		return err
 	}
+	shown.Store(face)
 	defer face.close()
 
 	var ended sync.WaitGroup
@@ -125,6 +136,9 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	ended.Wait()
 	if errors.Is(failed, context.Canceled) {
 		failed = nil // ended by a signal, not by its own fault
+	}
+	if script == nil {
+		face.bye(state)
 	}
 	return errors.Join(failed, err)
 }

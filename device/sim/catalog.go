@@ -26,6 +26,7 @@ const (
 // not change once it is made.
 type Catalog struct {
 	classes []class
+	leftOut []string
 }
 
 type class struct {
@@ -56,42 +57,76 @@ func Drawn() *Catalog {
 	return c
 }
 
-// Photographs is the catalog of the JPEG and PNG files in a folder. Each folder
-// in it is a class, named after it; each picture in the folder itself is a class
-// of one, named after the file without its ending. The files are read when they
-// are shown.
+// Photographs is the catalog of the JPEG and PNG files in the folders of a
+// folder, DIR/CLASS/PICTURE: each folder is a class, named after it. The files
+// are read when they are shown. The error says why there is nothing to show;
+// what else is there and cannot be shown is told by LeftOut.
 func Photographs(dir string) (*Catalog, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("photographs: %w; name a folder with one folder of pictures for each thing", err)
+		return nil, fmt.Errorf("photographs: %w; %s", err, wantFolders)
 	}
 	c := new(Catalog)
-	total := 0
+	total, loose := 0, 0
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		k := class{name: e.Name()}
-		if files.IsPicture(path) {
-			k.name = strings.TrimSuffix(k.name, filepath.Ext(k.name))
-			k.things = append(k.things, photograph(path))
-		} else if pictures, err := os.ReadDir(path); err == nil { // else not a folder, or not ours to read
-			for _, f := range pictures {
-				if path := filepath.Join(path, f.Name()); files.IsPicture(path) {
-					k.things = append(k.things, photograph(path))
-				}
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if info, err := os.Stat(path); err != nil || !info.IsDir() { // Stat looks behind a link
+			if files.IsPicture(path) {
+				loose++
 			}
+			continue
 		}
-		if len(k.things) > 0 {
-			c.classes = append(c.classes, k)
+		k, err := photographed(path)
+		if err != nil {
+			c.leftOut = append(c.leftOut, fmt.Sprintf("left out: %v", err))
+			continue
 		}
+		c.classes = append(c.classes, k)
 		if total += len(k.things); total > maxThings {
 			return nil, fmt.Errorf("photographs: %s holds more than %d pictures; choose a smaller folder", dir, maxThings)
 		}
 	}
-	if total == 0 {
-		return nil, fmt.Errorf("photographs: %s holds no pictures; put JPEG or PNG files there, in one folder for each thing", dir)
+	switch {
+	case total == 0 && loose > 0:
+		return nil, fmt.Errorf("photographs: %s holds pictures, but no folder of pictures; %s (perhaps the folder above this one)", dir, wantFolders)
+	case total == 0:
+		return nil, fmt.Errorf("photographs: %s: no folder in it holds a JPEG or PNG picture; %s", dir, wantFolders)
+	case loose > 0:
+		c.leftOut = append(c.leftOut, fmt.Sprintf("left out: pictures in %s itself, %d of them; put them into a folder for each kind of thing", dir, loose))
 	}
 	return c, nil
 }
+
+// wantFolders is what a person can do about photographs that are not there.
+const wantFolders = "name a folder with a folder of pictures for each kind of thing, DIR/CLASS/PICTURE"
+
+// photographed is the class of the pictures in a folder.
+func photographed(dir string) (class, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return class{}, fmt.Errorf("%w; make it readable", err)
+	}
+	k := class{name: filepath.Base(dir)}
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); files.IsPicture(path) {
+			k.things = append(k.things, photograph(path))
+		}
+	}
+	switch {
+	case len(entries) == 0:
+		return class{}, fmt.Errorf("%s: nothing in it; put JPEG or PNG pictures there", dir)
+	case len(k.things) == 0:
+		return class{}, fmt.Errorf("%s: no JPEG or PNG picture in it; save them as such (many telephones write HEIC)", dir)
+	}
+	return k, nil
+}
+
+// LeftOut says in a sentence each which folders and pictures are not in the
+// catalog although they are in its folder, and what to do about it.
+func (c *Catalog) LeftOut() []string { return c.leftOut }
 
 // Classes lists the names of the classes in order.
 func (c *Catalog) Classes() []string {

@@ -87,8 +87,14 @@ func (d *Desk) Show(name string) error {
 // Next shows the next thing of the class shown last.
 func (d *Desk) Next() error { return d.step(0, 1) }
 
-// Previous shows the previous thing of the class shown last.
-func (d *Desk) Previous() error { return d.step(0, -1) }
+// Previous shows the previous thing of the class shown last; on an empty desk
+// that is the thing shown last.
+func (d *Desk) Previous() error {
+	if d.Shown() == "" {
+		return d.step(0, 0)
+	}
+	return d.step(0, -1)
+}
 
 // NextClass shows the next thing of the next class.
 func (d *Desk) NextClass() error { return d.step(1, 1) }

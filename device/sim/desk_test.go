@@ -56,28 +56,35 @@ func folder(t testing.TB, pictures map[string]uint8) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, grey := range pictures {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, encode(t, name, uniform(8, 6, color.Gray{grey})), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(dir, name), encode(t, name, uniform(8, 6, color.Gray{grey})))
 	}
 	return dir
+}
+
+// write writes a file and the folders on its way.
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDeskSteps(t *testing.T) {
 	dir := folder(t, map[string]uint8{
 		"cup/a.jpg": 10, "cup/b.JPEG": 20, "cup/c.png": 30, "cup/notes.txt": 0,
 		"leaf/a.jpg": 40, "leaf/b.jpg": 50,
-		"my dog.png":  60,
-		"empty/x":     0,
-		"cup/._a.jpg": 0, // left behind by macOS, no picture
+		"my dog/1.png": 60,
+		"cup/._a.jpg":  0, // left behind by macOS, no picture
 	})
 	catalog, err := Photographs(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if out := catalog.LeftOut(); len(out) > 0 {
+		t.Errorf("left out: %q (want nothing)", out)
 	}
 	if diff := cmp.Diff([]string{"cup", "leaf", "my dog"}, catalog.Classes()); diff != "" {
 		t.Fatal(diff)
@@ -104,6 +111,8 @@ func TestDeskSteps(t *testing.T) {
 		{shows("cup"), "cup/2"},
 		{shows("cup/3"), "cup/3"},
 		{shows("cup"), "cup/1"},
+		{func() error { d.Clear(); return nil }, ""},
+		{d.Previous, "cup/1"},
 		{func() error { d.Clear(); return nil }, ""},
 		{d.Next, "cup/2"},
 		{d.NextClass, "leaf/2"},
@@ -139,31 +148,32 @@ func TestDeskSteps(t *testing.T) {
 
 func TestPhotographsErrors(t *testing.T) {
 	for name, test := range map[string]struct{ dir, want string }{
-		"missing": {filepath.Join(t.TempDir(), "gone"), "name a folder"},
-		"empty":   {t.TempDir(), "holds no pictures"},
+		"missing":      {filepath.Join(t.TempDir(), "gone"), "name a folder"},
+		"empty":        {t.TempDir(), "no folder in it holds"},
+		"one class":    {folder(t, map[string]uint8{"a.jpg": 1, "b.png": 2, "sub/c.txt": 3}), "(perhaps the folder above this one)"},
+		"a level more": {folder(t, map[string]uint8{"desk/cup/a.jpg": 1}), "no folder in it holds"},
 	} {
 		if _, err := Photographs(test.dir); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v (want %q)", name, err, test.want)
 		}
 	}
 
-	dir := folder(t, map[string]uint8{"good.png": 1})
+	dir := folder(t, map[string]uint8{"good/1.png": 1})
 	for name, data := range map[string][]byte{
-		"short.png": encode(t, "a.png", uniform(9, 9, color.White))[:60],
-		"none.jpg":  nil,
-		"wide.png":  encode(t, "a.png", image.NewGray(image.Rect(0, 0, 8193, 1))),
+		"short/1.png": encode(t, "a.png", uniform(9, 9, color.White))[:60],
+		"none/1.jpg":  nil,
+		"wide/1.png":  encode(t, "a.png", image.NewGray(image.Rect(0, 0, 8193, 1))),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(dir, name), data)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "long.jpg"), nil, 0o666); err != nil {
+	write(t, filepath.Join(dir, "long/1.jpg"), nil)
+	if err := os.Truncate(filepath.Join(dir, "long/1.jpg"), maxFileSize+1); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(filepath.Join(dir, "long.jpg"), maxFileSize+1); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "pipe"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.jpg"), 0o666); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe/1.jpg"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	catalog, err := Photographs(dir)
@@ -187,6 +197,34 @@ func TestPhotographsErrors(t *testing.T) {
 		if d.Shown() != "good/1" {
 			t.Errorf("after Show(%s) the desk shows %q", name, d.Shown())
 		}
+	}
+}
+
+// TestLeftOut: what cannot be shown is told, and the rest is shown.
+func TestLeftOut(t *testing.T) {
+	dir := folder(t, map[string]uint8{
+		"cup/a.jpg": 1, "dog/IMG_1.HEIC": 1, "dog/IMG_2.HEIC": 1, "cover.jpg": 1, "back.png": 1,
+		"notes.txt": 1, ".cache/x.bin": 1,
+	})
+	if err := os.Mkdir(filepath.Join(dir, "fish"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "cup"), filepath.Join(dir, "mug")); err != nil {
+		t.Fatal(err)
+	}
+	catalog, err := Photographs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"cup", "mug"}, catalog.Classes()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{
+		"left out: " + dir + "/dog: no JPEG or PNG picture in it; save them as such (many telephones write HEIC)",
+		"left out: " + dir + "/fish: nothing in it; put JPEG or PNG pictures there",
+		"left out: pictures in " + dir + " itself, 2 of them; put them into a folder for each kind of thing",
+	}, catalog.LeftOut()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -1,6 +1,11 @@
 package sim
 
-import "teachbox/device"
+import (
+	"strings"
+	"unicode/utf8"
+
+	"teachbox/device"
+)
 
 // An Action is what a key asks for.
 type Action uint8
@@ -14,6 +19,8 @@ const (
 	NextClass
 	EmptyDesk
 	Quit
+	WhichButton // h was pressed: the next key says which button to hold
+	Unknown     // a key that means nothing
 )
 
 // A Key is what a person asked for on the keyboard.
@@ -24,8 +31,10 @@ type Key struct {
 
 // Keys turns what a terminal in raw mode sends into keys. A terminal does not
 // tell when a key goes up, so holding a button takes one key to push it and
-// one to let it up: the digit with shift on a US keyboard, or h and the digit
-// on any other. The zero value is ready.
+// one to let it up: h and the digit, or the digit with shift on a US keyboard.
+// On another keyboard shift and a digit give other characters, so h is the way
+// there: on a German one ) is above the 9, and holds *nothing* as it does on a
+// US one. The zero value is ready.
 type Keys struct {
 	state keyState
 }
@@ -39,8 +48,8 @@ const (
 	control          // within ESC [ …
 )
 
-// Parse reads the bytes of one read and returns the keys in them. It ignores
-// what it does not know, escape sequences as a whole.
+// Parse reads the bytes of one read and returns the keys in them. What it does
+// not know is one Unknown for each key: an escape sequence or a character.
 func (k *Keys) Parse(input []byte) []Key {
 	var keys []Key
 	for _, c := range input {
@@ -54,47 +63,48 @@ func (k *Keys) Parse(input []byte) []Key {
 		case was == escape && (c == '[' || c == 'O'):
 			k.state = control
 		case was == escape: // a key with Alt
+			keys = append(keys, Key{Action: Unknown})
 		case was == control:
 			if c < '@' { // parameters go on; the first letter or ~ ends the sequence
 				k.state = control
+			} else {
+				keys = append(keys, Key{Action: Unknown})
 			}
 		case was == holding && c >= '0' && c <= '8':
 			keys = append(keys, Key{HoldButton, digit(c)})
 		case c == 'h':
 			k.state = holding
-		default:
-			if key, ok := plainKey(c); ok {
-				keys = append(keys, key)
-			}
+			keys = append(keys, Key{Action: WhichButton})
+		case utf8.RuneStart(c): // the rest of a character adds nothing to it
+			keys = append(keys, plainKey(c))
 		}
 	}
 	if k.state == escape { // nothing followed it: the Escape key itself
 		k.state = plain
+		keys = append(keys, Key{Action: Unknown})
 	}
 	return keys
 }
 
-func plainKey(c byte) (Key, bool) {
+func plainKey(c byte) Key {
 	switch c {
 	case '0', '1', '2', '3', '4', '5', '6', '7', '8':
-		return Key{TapButton, digit(c)}, true
+		return Key{TapButton, digit(c)}
 	case ' ', 'n':
-		return Key{Action: NextThing}, true
+		return Key{Action: NextThing}
 	case 'p':
-		return Key{Action: PreviousThing}, true
+		return Key{Action: PreviousThing}
 	case 'c':
-		return Key{Action: NextClass}, true
+		return Key{Action: NextClass}
 	case 'e':
-		return Key{Action: EmptyDesk}, true
+		return Key{Action: EmptyDesk}
 	case 'q':
-		return Key{Action: Quit}, true
+		return Key{Action: Quit}
 	}
-	for i, shifted := range []byte(")!@#$%^&*") {
-		if c == shifted {
-			return Key{HoldButton, digit('0' + byte(i))}, true
-		}
+	if i := strings.IndexByte(")!@#$%^&*", c); i >= 0 {
+		return Key{HoldButton, digit('0' + byte(i))}
 	}
-	return Key{}, false
+	return Key{Action: Unknown}
 }
 
 // digit is the button of a digit: 0 is nothing.

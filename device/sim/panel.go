@@ -59,7 +59,7 @@ func (p *Panel) Tap(b device.Button, d time.Duration) error { return p.push(b, t
 
 func (p *Panel) push(b device.Button, down bool, tap time.Duration) error {
 	if b == device.Nothing && !p.wiring.Nothing || b != device.Nothing && int(b) >= p.wiring.Slots {
-		return fmt.Errorf("simulated panel: there is no button %v: it has %s", b, p.buttons())
+		return p.noButton(b)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,12 +99,19 @@ func (p *Panel) level(b device.Button, down bool) {
 	}
 }
 
-func (p *Panel) buttons() string {
-	if p.wiring.Nothing {
-		return fmt.Sprintf("1 to %d and nothing", p.wiring.Slots)
+// noButton is the error about a button that the panel lacks.
+func (p *Panel) noButton(b device.Button) error {
+	switch {
+	case b == device.Nothing:
+		return fmt.Errorf("there is no button nothing: choose 1 to %d", p.wiring.Slots)
+	case p.wiring.Nothing:
+		return fmt.Errorf("there is no button %d: choose 1 to %d or nothing", b+1, p.wiring.Slots)
 	}
-	return fmt.Sprintf("1 to %d", p.wiring.Slots)
+	return fmt.Errorf("there is no button %d: choose 1 to %d", b+1, p.wiring.Slots)
 }
+
+// Wiring is what the panel has.
+func (p *Panel) Wiring() device.Wiring { return p.wiring }
 
 // Down reports whether a button is down.
 func (p *Panel) Down(b device.Button) bool {

@@ -56,7 +56,7 @@ func TestPanelErrors(t *testing.T) {
 	}
 	p := newPanel(t, PanelOptions{Wiring: device.Wiring{Slots: 2}})
 	for _, b := range []device.Button{2, device.Nothing, device.Nothing + 1, 255} {
-		if err := p.Press(b); err == nil || !strings.Contains(err.Error(), "it has 1 to 2") {
+		if err := p.Press(b); err == nil || !strings.Contains(err.Error(), "choose 1 to 2") {
 			t.Errorf("Press(%d) returned %v", b, err)
 		}
 	}

@@ -26,6 +26,7 @@ type Box struct {
 		Press(device.Button) error
 		Release(device.Button) error
 		Lights() device.Lights
+		Wiring() device.Wiring
 	}
 	Kept func() int        // how many examples were kept so far, in all
 	Say  func(text string) // nil: nobody listens
@@ -97,9 +98,9 @@ func (p *player) step(ctx context.Context, s step) error {
 	case "wait":
 		return sleep(ctx, s.time)
 	case "led":
-		return p.expectLights(ctx, device.Slot(int(s.button)), s.time)
+		return p.expectLights(ctx, device.Slot(int(s.button)), fmt.Sprintf("LED %d", s.button+1), s.time)
 	case "dark":
-		return p.expectLights(ctx, 0, s.time)
+		return p.expectLights(ctx, 0, "dark", s.time)
 	case "kept":
 		return p.expectKept(ctx, s.number, s.time)
 	}
@@ -119,8 +120,8 @@ func (p *player) push(b device.Button, down bool) error {
 }
 
 // expectLights waits until the class LEDs have said one thing for a while: want
-// is the LED that is on or blinks, or 0 for dark.
-func (p *player) expectLights(ctx context.Context, want device.Lights, within time.Duration) error {
+// is the LED that is on or blinks, or 0 for dark, and name what people call it.
+func (p *player) expectLights(ctx context.Context, want device.Lights, name string, within time.Duration) error {
 	var since, seen time.Time // the answer's beginning (zero: none yet), and when it was last seen
 	ok, err := poll(ctx, within, func(now time.Time) bool {
 		lit := p.box.Panel.Lights() &^ device.Status
@@ -138,11 +139,18 @@ func (p *player) expectLights(ctx context.Context, want device.Lights, within ti
 	if ok || err != nil {
 		return err
 	}
-	expected := "dark"
-	if want != 0 {
-		expected = "LED " + want.String()
+	return fmt.Errorf("expected %s within %v, but the LEDs show %s", name, within, p.lights())
+}
+
+// lights draws the LEDs that the panel has, such as "●○○○ ●".
+func (p *player) lights() string {
+	w := p.box.Panel.Wiring()
+	drawn := []rune(p.box.Panel.Lights().String()) // the slots, a space, the status LED
+	text := string(drawn[:w.Slots])
+	if w.Status {
+		text += string(drawn[device.MaxSlots:])
 	}
-	return fmt.Errorf("expected %s within %v, but the LEDs show %v", expected, within, p.box.Panel.Lights())
+	return text
 }
 
 func (p *player) expectKept(ctx context.Context, want int, within time.Duration) error {
@@ -153,8 +161,8 @@ func (p *player) expectKept(ctx context.Context, want int, within time.Duration)
 	if ok || err != nil {
 		return err
 	}
-	return fmt.Errorf("expected %d examples kept within %v, but there are %d; the LEDs show %v",
-		want, within, p.box.Kept(), p.box.Panel.Lights())
+	return fmt.Errorf("expected %d examples kept within %v, but there are %d; the LEDs show %s",
+		want, within, p.box.Kept(), p.lights())
 }
 
 // poll looks until ok says so, within passed or ctx ended, and reports ok.

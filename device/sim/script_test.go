@@ -251,12 +251,12 @@ func TestRun(t *testing.T) {
 
 func TestRunErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"show cup\ntap 1\nshow leaf\nexpect led 1 within 2s": "lesson.txt:4: expected LED ●○○○○○○○ ○ within 2s, but the LEDs show ○○○○○○○○ ●",
-		"show cup\ntap 1\nexpect led 2 within 2s":            "lesson.txt:3: expected LED ○●○○○○○○ ○ within 2s, but the LEDs show ●○○○○○○○ ●",
-		"show cup\ntap 1\nexpect dark within 2s":             "lesson.txt:3: expected dark within 2s, but the LEDs show ●○○○○○○○ ●",
-		"show mute\ntap 1\nexpect kept 1 within 2s":          "lesson.txt:3: expected 1 examples kept within 2s, but there are 0; the LEDs show ○○○○○○○○ ●",
+		"show cup\ntap 1\nshow leaf\nexpect led 1 within 2s": "lesson.txt:4: expected LED 1 within 2s, but the LEDs show ○○○○ ●",
+		"show cup\ntap 1\nexpect led 2 within 2s":            "lesson.txt:3: expected LED 2 within 2s, but the LEDs show ●○○○ ●",
+		"show cup\ntap 1\nexpect dark within 2s":             "lesson.txt:3: expected dark within 2s, but the LEDs show ●○○○ ●",
+		"show mute\ntap 1\nexpect kept 1 within 2s":          "lesson.txt:3: expected 1 examples kept within 2s, but there are 0; the LEDs show ○○○○ ●",
 		"show ghost":              "lesson.txt:1: desk: there is no ghost",
-		"repeat 3 {\n\n tap 5\n}": "lesson.txt:3: simulated panel: there is no button class 5: it has 1 to 4 and nothing",
+		"repeat 3 {\n\n tap 5\n}": "lesson.txt:3: there is no button 5: choose 1 to 4 or nothing",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, box := newToy(t)

@@ -54,7 +54,12 @@ func (t *Terminal) Draw(v View) error {
 	if t.before == nil {
 		return nil
 	}
-	return Draw(t.out, v, t.colour)
+	// Asked each time: windows change their size, and some terminals tell none.
+	width, height, err := term.GetSize(int(t.out.Fd()))
+	if err != nil || width == 0 || height == 0 {
+		width, height = mostWidth, mostHeight
+	}
+	return Draw(t.out, v, Screen{Width: width, Height: height, Colour: t.colour})
 }
 
 // Run calls emit for every key until ctx ends (it then returns nil) or the

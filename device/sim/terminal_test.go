@@ -101,7 +101,17 @@ func TestTerminal(t *testing.T) {
 	if diff := cmp.Diff([]Key{{Action: TapButton}, {Action: HoldButton}, {Action: Quit}}, got); diff != "" {
 		t.Error(diff)
 	}
+	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 60, Row: 24}); err != nil {
+		t.Fatal(err)
+	}
 	view := View{Wiring: device.Wiring{Slots: 2}, Desk: "cup/1"}
+	if err := terminal.Draw(view); err != nil {
+		t.Fatal(err)
+	}
+	sees("Make the window at least 72×20.")
+	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 100, Row: 30}); err != nil {
+		t.Fatal(err)
+	}
 	if err := terminal.Draw(view); err != nil {
 		t.Fatal(err)
 	}

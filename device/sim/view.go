@@ -13,11 +13,26 @@ import (
 	"teachbox/device"
 )
 
-// The size in which View.Picture is drawn, in half-blocks.
+// The size in which View.Picture is drawn, in half-blocks, and the smaller one
+// of a screen that is not high enough for it.
 const (
 	PreviewWidth  = 32
 	PreviewHeight = 24
+	smallWidth    = 24
+	smallHeight   = 18
 )
+
+// The size of the screen that a view takes, in columns and lines. In less than
+// the least it does not fit, and of more than the most the rest stays empty.
+const (
+	leastWidth  = 72
+	leastHeight = 20
+	mostWidth   = 80
+	mostHeight  = 24
+)
+
+// maxNotes is the greatest number of lines for what was said and for notes.
+const maxNotes = 4
 
 // A View is what there is to see of a simulated box. Whoever runs the box fills
 // it; all words are the box's own.
@@ -26,11 +41,15 @@ type View struct {
 	Lights   device.Lights
 	Down     [device.MaxSlots + 1]bool   // by button
 	Taught   [device.MaxSlots + 1]Taught // by button
+	NoDesk   bool                        // the camera is not a simulated one
 	Desk     string                      // what lies there; "" if it is empty
-	Verdict  string                      // a class, or "unknown"; "" before the first one
+	Verdict  string                      // a class, "nothing" or "unknown"; "" before the first one
 	Familiar string                      // how familiar it looks; may be ""
-	State    string                      // how the box is, such as "well"; may be ""
-	Said     string                      // the last words of a script; may be ""
+	State    string                      // how the box is, in a word or two; may be ""
+	Said     string                      // the last words of a script, or about the last key; may be ""
+	// Notes are sentences for the person, the most urgent one first: what is
+	// wrong and what to do about it, and what was done last.
+	Notes []string
 	// Picture is what the camera sees, PreviewWidth×PreviewHeight; nil: none.
 	Picture *image.RGBA
 }
@@ -41,34 +60,23 @@ type Taught struct {
 	Examples int
 }
 
-// Draw writes a view as one screen of at most 80 columns and 24 lines, over the
-// one before it, in one write. In colour the picture is shown too.
-func Draw(w io.Writer, v View, colour bool) error {
-	lines := []string{styled(colour, "1", " Teachbox, simulated"), ""}
-	words := v.words()
-	if colour && v.Picture != nil {
-		for y := 0; y < PreviewHeight; y += 2 {
-			line := " " + blocks(v.Picture, y)
-			if i := y/2 - 1; i >= 0 && i < len(words) {
-				line += "  " + fit(words[i], 78-PreviewWidth-3)
-			}
-			lines = append(lines, line)
-		}
-	} else {
-		for _, word := range words {
-			lines = append(lines, " "+fit(word, 78))
-		}
-	}
-	lines = append(lines, "")
-	lines = append(lines, v.panel(colour)...)
-	buttons := fmt.Sprintf(" 1 to %d tap", v.Wiring.Slots)
-	if v.Wiring.Nothing {
-		buttons += "   0 nothing"
-	}
-	lines = append(lines, "",
-		buttons+"   with Shift, or after h: hold, again: let go",
-		" n next thing   p previous   c next class   e empty desk   q quit")
+// A Screen is what a view is drawn on.
+type Screen struct {
+	Width, Height int  // in columns and lines
+	Colour        bool // and with it the picture
+}
 
+// Draw writes a view as one screen of at most 80 columns and 24 lines, over the
+// one before it, in one write. On one of less than 72 columns or 20 lines it
+// only says so. In colour the picture is shown too.
+func Draw(w io.Writer, v View, s Screen) error {
+	s.Width, s.Height = min(s.Width, mostWidth), min(s.Height, mostHeight)
+	var lines []string
+	if s.Width < leastWidth || s.Height < leastHeight {
+		lines = wrap([]string{fmt.Sprintf("Make the window at least %d×%d.", leastWidth, leastHeight)}, s.Width, s.Height)
+	} else {
+		lines = v.lines(s)
+	}
 	// The screen is painted over, not cleared first, and held back until it is
 	// whole by terminals that know how (mode 2026): it does not flicker.
 	screen := "\x1b[?2026h\x1b[H" + strings.Join(lines, "\x1b[K\r\n") + "\x1b[K\x1b[J\x1b[?2026l"
@@ -76,24 +84,86 @@ func Draw(w io.Writer, v View, colour bool) error {
 	return err
 }
 
+// lines is the view on a screen that is large enough.
+func (v View) lines(s Screen) []string {
+	lines := []string{styled(s.Colour, "1", " Teachbox, simulated")}
+	words := v.words()
+	if s.Colour && v.Picture != nil {
+		picture := v.Picture
+		if s.Height < mostHeight {
+			picture = stretch(picture, smallWidth, smallHeight)
+		}
+		width, height := picture.Rect.Dx(), picture.Rect.Dy()
+		for y := 0; y < height; y += 2 {
+			line := " " + blocks(picture, y)
+			if i := y/2 - 1; i >= 0 && i < len(words) {
+				line += "  " + fit(words[i], s.Width-2-width-3)
+			}
+			lines = append(lines, line)
+		}
+	} else {
+		lines = append(lines, "")
+		for _, word := range words {
+			lines = append(lines, " "+fit(word, s.Width-2))
+		}
+		lines = append(lines, "")
+	}
+	below := append(v.panel(s), "")
+	below = append(below, v.help()...)
+
+	// What is said takes as many lines whether it is long or short, so that
+	// the panel stays where it is.
+	room := min(maxNotes, s.Height-len(lines)-len(below))
+	notes := wrap(append([]string{v.Said}, v.Notes...), s.Width-2, room)
+	for i := range room {
+		line := ""
+		if i < len(notes) {
+			line = " " + notes[i]
+		}
+		lines = append(lines, line)
+	}
+	return append(lines, below...)
+}
+
 // words are the lines beside the picture.
 func (v View) words() []string {
-	return []string{
-		"desk      " + cmp.Or(v.Desk, "empty"),
+	words := []string{
 		"verdict   " + cmp.Or(v.Verdict, "none yet"),
 		"familiar  " + cmp.Or(v.Familiar, "–"),
 		"box       " + cmp.Or(v.State, "–"),
-		"",
-		v.Said,
 	}
+	if v.NoDesk {
+		return words
+	}
+	return append([]string{"desk      " + cmp.Or(v.Desk, "empty")}, words...)
+}
+
+// help says what the keys do.
+func (v View) help() []string {
+	buttons := fmt.Sprintf(" 1 to %d tap", v.Wiring.Slots)
+	if v.Wiring.Nothing {
+		buttons += "   0 nothing"
+	}
+	buttons += "   h 1 hold, h 1 again let go (US keys: Shift 1)"
+	if v.NoDesk {
+		return []string{buttons, " q quit"}
+	}
+	return []string{buttons, " c next kind   n next of this kind   p previous   e empty desk   q quit"}
 }
 
 // panel draws the LEDs above their buttons, what was taught with each and how
 // many examples it has.
-func (v View) panel(colour bool) []string {
+func (v View) panel(s Screen) []string {
 	// The usual colours of the LEDs, by slot, then the status LED's.
 	palette := [device.MaxSlots + 1]string{"91", "94", "93", "92", "95", "96", "33", "97", "97"}
-	const column = 8
+	places := v.Wiring.Slots
+	if v.Wiring.Nothing {
+		places++
+	}
+	if v.Wiring.Status {
+		places++
+	}
+	column := min(8, s.Width/places)
 	rows := make([]string, 4)
 	add := func(i int, button, led, lit bool, taught Taught) {
 		cells := [4]string{" ", "   ", taught.Name, ""}
@@ -120,7 +190,7 @@ func (v View) panel(colour bool) []string {
 			left := (column - width) / 2
 			right := column - left - width
 			if row == 0 && style != "" {
-				cell = styled(colour, style, cell)
+				cell = styled(s.Colour, style, cell)
 			}
 			rows[row] += strings.Repeat(" ", left) + cell + strings.Repeat(" ", right)
 		}
@@ -148,7 +218,7 @@ func styled(colour bool, style, text string) string {
 // blocks draws two rows of a picture as one line of upper half-blocks.
 func blocks(img *image.RGBA, y int) string {
 	var b strings.Builder
-	for x := range PreviewWidth {
+	for x := range img.Rect.Dx() {
 		top, bottom := img.RGBAAt(x, y), img.RGBAAt(x, y+1)
 		fmt.Fprintf(&b, "\x1b[38;2;%d;%d;%d;48;2;%d;%d;%dm▀", top.R, top.G, top.B, bottom.R, bottom.G, bottom.B)
 	}
@@ -158,15 +228,65 @@ func blocks(img *image.RGBA, y int) string {
 
 // fit cuts text to a width in columns and takes out what would move the cursor.
 func fit(text string, width int) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+	// A Condition of our own, since the package's depends on the environment.
+	return new(runewidth.Condition).Truncate(printable(text), width, "…")
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
 			return r
 		}
 		return -1
 	}, text)
-	// A Condition of our own, since the package's depends on the environment.
-	return new(runewidth.Condition).Truncate(text, width, "…")
 }
+
+// wrap breaks paragraphs into at most most lines of a width in columns, between
+// words where it can. The last line ends in … if there is more.
+func wrap(paragraphs []string, width, most int) []string {
+	var lines []string
+	columns := new(runewidth.Condition).StringWidth
+	for _, paragraph := range paragraphs {
+		line := ""
+		for word := range strings.FieldsSeq(printable(paragraph)) {
+			switch {
+			case line == "":
+				line = word
+			case columns(line)+1+columns(word) <= width:
+				line += " " + word
+			default:
+				lines = append(lines, line)
+				line = word
+			}
+			// A word that is longer than a line, such as a path.
+			for columns(line) > width {
+				part := new(runewidth.Condition).Truncate(line, width, "")
+				if part == "" { // not even one character fits
+					return nil
+				}
+				lines = append(lines, part)
+				line = line[len(part):]
+			}
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) > most {
+		lines = lines[:max(0, most)]
+		if most > 0 {
+			lines[most-1] = fit(lines[most-1]+" …", width)
+		}
+	}
+	return lines
+}
+
+// maxLogLine is the greatest width of a line of a log, in columns. Notes may be
+// long, but not without end.
+const maxLogLine = 1000
 
 // Line is the view in one line, without what changes all the time: the LEDs,
 // the buttons, and how familiar a thing looks.
@@ -180,12 +300,19 @@ func Line(v View) string {
 			taught = append(taught, fmt.Sprintf("%s %d", t.Name, t.Examples))
 		}
 	}
-	line := fmt.Sprintf("desk: %s; verdict: %s; taught: %s; box: %s", cmp.Or(v.Desk, "empty"),
-		cmp.Or(v.Verdict, "none yet"), cmp.Or(strings.Join(taught, ", "), "none yet"), cmp.Or(v.State, "–"))
-	if v.Said != "" {
-		line += "; " + v.Said
+	var parts []string
+	if !v.NoDesk {
+		parts = append(parts, "desk: "+cmp.Or(v.Desk, "empty"))
 	}
-	return fit(line, 1000)
+	parts = append(parts,
+		"verdict: "+cmp.Or(v.Verdict, "none yet"),
+		"taught: "+cmp.Or(strings.Join(taught, ", "), "none yet"),
+		"box: "+cmp.Or(v.State, "–"))
+	parts = append(parts, v.Notes...)
+	if v.Said != "" {
+		parts = append(parts, v.Said)
+	}
+	return fit(strings.Join(parts, "; "), maxLogLine)
 }
 
 // A Log shows views where there is no terminal: one line for each change.
