@@ -56,7 +56,11 @@ func Card(out io.Writer, w device.Wiring) error {
 		c.row("going out one by one", "About to begin a new lesson; all blink long: begun.")
 		c.row("coming on one by one", "The last lesson is back.")
 	}
-	c.row("all flicker together", "Teaching is locked. Ask the teacher.")
+	if w.Nothing {
+		c.row("all flicker together", "Not done: nothing to take back or bring back, no picture came, or teaching is locked.")
+	} else {
+		c.row("all flicker together", "Not done: no picture came, or teaching is locked.")
+	}
 	if w.Status {
 		c.row("once, one by one", "Starting: every light must come on.")
 	} else {

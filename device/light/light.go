@@ -115,7 +115,7 @@ func (s *State) Tick(b device.Button, at time.Time) {
 	s.add(s.leds(b), Rhythm{300 * ms, 100 * ms}, at, false)
 }
 
-// Refuse says that teaching is locked: all class LEDs flicker together.
+// Refuse says that something was not done: all class LEDs flicker together.
 func (s *State) Refuse(at time.Time) {
 	s.add(device.AllSlots(s.wiring.Slots), blinks(4, 100*ms, 100*ms), at, false)
 }

@@ -96,7 +96,7 @@ func mayImport() map[string][]string {
 		"device/camera":        reading,
 		"device/sim":           reading,
 		"device/devicetest":    device,
-		"config":               {"device", "inference", "internal/files"},
+		"config":               {"device", "inference", "internal/files", "models"},
 		"models":               {"internal/files"},
 		"internal/files":       {},
 		"internal/supervise":   {},

@@ -51,6 +51,9 @@ type Parts struct {
 	Encode       func(frame.Frame) ([]byte, error) // a frame as the picture to keep; nil: none is kept
 	Same         func(a, b *inference.Thumb) bool  // nearly identical frames; nil: none are
 	Dark         func(inference.Fitness) bool      // too dark to see anything; nil: never
+	// Frozen is given every frame that was looked at, with the moment at which it
+	// was taken, and reports whether the camera repeats one picture; nil: never.
+	Frozen func(inference.Fitness, time.Time) bool
 }
 
 // Options says how a box behaves.
@@ -69,6 +72,7 @@ type Snapshot struct {
 	Lights   device.Lights
 	Lit      device.Button // the class LED that is lit, if Known
 	Known    bool
+	Nothing  bool // not Known: what won is the class *nothing*, not a strange thing
 	Asleep   bool
 	Locked   bool
 	Hint     bool // the box asks for the empty desk
@@ -154,18 +158,19 @@ func New(p Parts, o Options) *Box {
 	})
 	b.machine = &machine{
 		wiring: p.Wiring, nightAfter: o.NightAfter, locked: o.Locked, dark: p.Dark,
-		press: press.New(p.Wiring), light: light.New(p.Wiring), steady: newSteady(),
+		press: press.New(p.Wiring), light: light.New(p.Wiring), verdict: newSteady(),
 		contents: p.Lessons.Contents(),
 	}
 	b.vision = &vision{
 		open: p.OpenEmbedder, mailbox: b.mailbox, fold: &b.fold, health: b.health,
+		frozen: p.Frozen,
 		every:  time.Duration(float64(time.Second) / o.Rate),
 		wake:   make(chan struct{}, 1),
-		opened: func(s inference.Space) { b.teacher.ask(request{action: actSpace, space: &s}) },
+		opened: func(s inference.Space) { b.teacher.enter(s) },
 		looked: func(ctx context.Context, l look) { send(ctx, b.looks, l) },
 	}
 	b.teacher = &teacher{
-		lessons: p.Lessons, encode: p.Encode, same: p.Same, withdraw: b.vision.withdraw, health: b.health,
+		lessons: p.Lessons, encode: p.Encode, same: p.Same, vision: b.vision, health: b.health,
 		wake: make(chan struct{}, 1), open: make(map[int]*openPress),
 		done: func(ctx context.Context, o outcome) { send(ctx, b.outcomes, o) },
 		folded: func(ctx context.Context, f *lesson.Fold, in inference.Space) {
@@ -218,7 +223,11 @@ func (b *Box) Run(ctx context.Context) error {
 	parts.Go(func() { b.teacher.run(ctx) })
 	b.loop(ctx)
 	cancel()
+	// Dark at once: a fold, or a camera that hangs, may take long to end. If it
+	// fails, Halt does too.
+	_ = b.parts.Panel.Show(0)
 	parts.Wait()
+	b.vision.close() // native memory goes last
 	return b.parts.Panel.Halt()
 }
 
@@ -237,7 +246,7 @@ func (b *Box) camera(ctx context.Context) error {
 			seen = true
 			b.health.Clear(partCamera)
 		}
-		b.mailbox.Put(f)
+		b.vision.give(f)
 	})
 	if err == nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -249,10 +258,18 @@ func (b *Box) camera(ctx context.Context) error {
 func (b *Box) panel(ctx context.Context) error {
 	well := time.AfterFunc(settled, func() { b.health.Clear(partPanel) })
 	defer well.Stop()
-	err := b.parts.Panel.Watch(ctx, func(e device.Edge) { send(ctx, b.edges, e) })
+	reported := make(map[device.Source]bool)
+	err := b.parts.Panel.Watch(ctx, func(e device.Edge) {
+		reported[e.Source] = true
+		send(ctx, b.edges, e)
+	})
 	// A button that nobody watches any more is not held down.
-	for button := range device.Nothing + 1 {
-		send(ctx, b.edges, device.Edge{Source: device.FromPanel, Button: button, At: time.Now()})
+	for source := range device.NumSources {
+		for button := range device.Nothing + 1 {
+			if reported[source] {
+				send(ctx, b.edges, device.Edge{Source: source, Button: button, At: time.Now()})
+			}
+		}
 	}
 	return err
 }
@@ -301,28 +318,32 @@ func (b *Box) loop(ctx context.Context) {
 			// What was pushed before the deadline counts before it.
 			select {
 			case in.edge = <-b.edges:
-				in.kind = edged
+				in.kind = inEdge
 			default:
 			}
 		case in.edge = <-b.edges:
-			in.kind = edged
+			in.kind = inEdge
 		case in.look = <-b.looks:
-			in.kind = looked
+			in.kind = inLook
 		case in.outcome = <-b.outcomes:
-			in.kind = done
+			in.kind = inOutcome
 		case in.fold = <-b.learned:
-			in.kind = learned
+			in.kind = inFold
 		case <-b.unwell:
-			in.kind, in.problems = health, b.health.Problems()
+			in.kind, in.problems = inHealth, b.health.Problems()
 		}
 		now = time.Now()
 		effects = b.machine.step(now, &in)
 		for i := range effects {
-			if r := effects[i].request; r.action == actSample {
-				r.want = b.vision.ask(effects[i].at)
-				b.teacher.ask(r)
-			} else if r.action != 0 {
-				b.teacher.ask(r)
+			e := &effects[i]
+			if e.part != "" {
+				b.Report(e.part, e.problem)
+			}
+			if e.request.action == actSample {
+				e.request.want = b.vision.ask(e.at)
+			}
+			if e.request.action != 0 {
+				b.teacher.ask(e.request)
 			}
 		}
 		b.vision.asleep.Store(b.machine.asleep)
@@ -337,9 +358,11 @@ func (b *Box) publish(now time.Time, lights device.Lights) {
 	s := &b.snapshot
 	s.At, s.Lights, s.Asleep, s.Locked = now, lights, m.asleep, m.locked
 	s.Hint = m.wantsNothing()
-	s.Known, s.Lit = m.lit != unknown, buttonOf(m.lit)
+	s.Known, s.Lit = m.verdict.lit != unknown, buttonOf(m.verdict.lit)
 	s.Contents, s.Problems = m.contents, m.problems
 	l := &m.seen
+	k := m.winner(l)
+	s.Nothing = !s.Known && k != nil && k.Button == device.Nothing
 	s.Looks = m.looks
 	s.Frame, s.Taken, s.Fitness, s.Spent = l.seq, l.taken, l.fitness, l.spent
 	s.Fold, s.Winner, s.P, s.Accept, s.Verdict = l.fold, l.winner, l.p, l.opinion.accept, l.opinion.verdict()

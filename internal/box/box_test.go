@@ -40,10 +40,16 @@ func TestLesson(t *testing.T) {
 		r.teach(0, 1, 2)
 		r.teach(1, 2, 2)
 		r.teach(device.Nothing, 0, 1)
-		for _, look := range []struct{ thing, slot int }{{1, 0}, {2, 1}, {0, -1}, {1, 0}, {7, -1}} {
+		for _, look := range []struct {
+			thing, slot int
+			nothing     bool
+		}{{1, 0, false}, {2, 1, false}, {0, -1, true}, {1, 0, false}, {7, -1, false}} {
 			r.show(look.thing)
 			r.wait(time.Second)
 			r.lit(look.slot)
+			if got := r.box.Snapshot().Nothing; got != look.nothing {
+				t.Errorf("thing %d: nothing: %t (want %t)", look.thing, got, look.nothing)
+			}
 		}
 		r.ill()
 		if s := r.box.Snapshot(); s.Contents.Presses != 5 || s.Contents.Frames != 7 || s.Hint || s.Report() == nil || s.Fold.Frames != 7 {
@@ -124,6 +130,92 @@ func TestNeverAnEarlierFrame(t *testing.T) {
 			if late := taken.Sub(pushed); late < 0 || late > 170*ms+40*ms {
 				t.Errorf("press %d: the frame was taken %v after the press (want 0 to 210 ms)", i, late)
 			}
+		}
+	})
+}
+
+// TestSlowModel has an embedder that takes longer over a frame than a press
+// waits for a camera.
+func TestSlowModel(t *testing.T) {
+	for _, takes := range []time.Duration{1100 * ms, 3 * time.Second, 9 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, func(s setup) {
+				s.parts.OpenEmbedder = func() (inference.Embedder, error) {
+					return &embedder{space: space(), takes: takes}, nil
+				}
+			})
+			r.settle()
+			for i := range 7 {
+				r.wait(2*takes + time.Duration(i)*230*ms)
+				pushed := time.Now()
+				r.tap(0)
+				r.wait(2*takes + 100*ms)
+				if len(r.keeps()) != i+1 {
+					t.Fatalf("a look takes %v: %d examples kept (want %d); events:\n%s", takes, len(r.keeps()), i+1, r.history())
+				}
+				r.mu.Lock()
+				taken := r.taken[frameOf(r.keeps()[i].Embedding)]
+				r.mu.Unlock()
+				if taken.Before(pushed) {
+					t.Errorf("a look takes %v: a frame was kept from %v before the press", takes, pushed.Sub(taken))
+				}
+			}
+			r.ill()
+		})
+	}
+}
+
+// TestPressWhileTheModelLoads pushes a button before there is an embedder.
+func TestPressWhileTheModelLoads(t *testing.T) {
+	tests := []struct {
+		loads         time.Duration
+		kept, refused int
+	}{{12 * time.Second, 1, 0}, {50 * time.Second, 0, 1}}
+	for _, test := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, func(s setup) {
+				open := s.parts.OpenEmbedder
+				s.parts.OpenEmbedder = func() (inference.Embedder, error) {
+					time.Sleep(test.loads)
+					return open()
+				}
+			})
+			r.settle()
+			r.tap(0)
+			r.wait(min(test.loads, 31*time.Second))
+			if k, refused := r.count(box.Kept), r.count(box.Refused); k != test.kept || refused != test.refused {
+				t.Errorf("loading takes %v: %d kept, %d refused (want %d and %d); events:\n%s", test.loads, k, refused, test.kept, test.refused, r.history())
+			}
+		})
+	}
+}
+
+// TestFirstFold pushes a button while the model loads: the first head is of
+// what was on file, and what is on file waits for no press.
+func TestFirstFold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(s setup) {
+			open := s.parts.OpenEmbedder
+			s.parts.OpenEmbedder = func() (inference.Embedder, error) {
+				time.Sleep(3 * time.Second)
+				return open()
+			}
+		})
+		r.onFile(1, 3)
+		r.store.folds = 300 * ms
+		r.run()
+		defer r.end()
+		r.settle()
+		r.tap(1)
+		r.wait(3 * time.Second)
+		var frames []int
+		r.each(func(e box.Event) {
+			if e.Kind == box.Learned {
+				frames = append(frames, e.Fold.Frames)
+			}
+		})
+		if !slices.Equal(frames, []int{3, 4}) {
+			t.Errorf("heads of %v frames (want 3, 4); events:\n%s", frames, r.history())
 		}
 	})
 }
@@ -226,8 +318,8 @@ func TestHold(t *testing.T) {
 		kept, skipped int
 	}{
 		{"tap", 0, true, 390 * ms, 1, 0},
-		{"hold", 0, true, 1050 * ms, 5, 0}, // 0, 400, 600, 800, 1000 ms
-		{"hold for long", 0, true, 6050 * ms, 25, 5},
+		{"hold", 0, true, 1050 * ms, 5, 0},           // 0, 400, 600, 800, 1000 ms
+		{"hold for long", 0, true, 6050 * ms, 25, 0}, // what comes on top is silent
 		{"hold still", 0, false, 1050 * ms, 1, 4},
 		{"nothing", device.Nothing, false, 100 * ms, 3, 0},
 	}
@@ -393,6 +485,64 @@ func TestFolds(t *testing.T) {
 		}
 		if n := r.count(box.Learned); n != len(r.foldings()) {
 			t.Errorf("%d heads were told of (want %d)", n, len(r.foldings()))
+		}
+	})
+}
+
+// TestSlowFolds holds a button down while a fold takes long: the frames of the
+// burst get half of the time at least.
+func TestSlowFolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 500 * ms
+		r := start(t, func(s setup) { s.rig.scene.moving = true })
+		r.settle()
+		r.store.set(func(s *store) { s.folds = takes })
+		before := len(r.foldings())
+		r.hold(0, 4300*ms)
+		during := r.foldings()[before:]
+		if len(during) < 3 {
+			t.Errorf("%d folds during a burst of 4.3 s (want 3 or 4)", len(during))
+		}
+		for i := 1; i < len(during); i++ {
+			if d := during[i].at.Sub(during[i-1].at) - takes; d < takes {
+				t.Errorf("fold %d began %v after the one before (want %v at least)", i, d, takes)
+			}
+		}
+		r.wait(2 * time.Second)
+		all := r.foldings()
+		if last := all[len(all)-1]; last.frames != len(r.keeps()) {
+			t.Errorf("the last fold is of %d frames (want %d)", last.frames, len(r.keeps()))
+		}
+	})
+}
+
+// TestFoldsWait has a disk that is just too slow for two buttons held down. The
+// frames go first, but not for ever.
+func TestFoldsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, func(s setup) { s.rig.scene.moving = true })
+		r.settle()
+		r.store.set(func(s *store) { s.slow = 150 * ms })
+		before := len(r.foldings())
+		r.panel.Press(0)
+		r.panel.Press(1)
+		r.wait(5 * time.Second)
+		r.panel.Release(0)
+		r.panel.Release(1)
+		r.wait(5 * time.Second)
+		folds := r.foldings()[before:]
+		// One before the holds begin, three while frames wait, and one when none
+		// does any more.
+		if len(folds) != 5 {
+			t.Errorf("%d folds: %v (want 5)", len(folds), folds)
+		}
+		for i := 1; i < len(folds)-1; i++ {
+			if d := folds[i].at.Sub(folds[i-1].at); d < 2*time.Second || d > 2400*ms {
+				t.Errorf("fold %d came %v after the one before, while frames waited (want 2 s and a frame or two)", i, d)
+			}
+		}
+		if last := folds[len(folds)-1]; last.frames != len(r.keeps()) {
+			t.Errorf("the last fold is of %d frames (want %d)", last.frames, len(r.keeps()))
 		}
 	})
 }

@@ -107,6 +107,47 @@ func TestEndsBeforeItBegins(t *testing.T) {
 	})
 }
 
+// TestDarkAtOnce stops a box while a fold and the camera take long to end: the
+// LEDs do not wait for them, and the embedder is freed last.
+func TestDarkAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var freed time.Time
+		r := newRig(t, func(s setup) {
+			s.parts.OpenEmbedder = func() (inference.Embedder, error) {
+				return &embedder{space: space(), shut: func() { freed = time.Now() }}, nil
+			}
+			s.parts.Camera = slowToEnd{s.parts.Camera}
+		})
+		r.run()
+		r.settle()
+		r.teach(0, 1, 2)
+		r.wait(time.Second)
+		r.lit(0)
+		r.store.set(func(s *store) { s.folds = 10 * time.Second })
+		r.tap(1)
+		r.wait(100 * ms)
+		before := len(r.foldings())
+		r.stop()
+		synctest.Wait()
+		if l := r.panel.Lights(); l != 0 || len(r.ended) != 0 || len(r.foldings()) != before {
+			t.Errorf("the LEDs show %v, %d folds have ended, box ended: %t (want dark, and a fold in hand)", l, len(r.foldings())-before, len(r.ended) != 0)
+		}
+		r.end()
+		if all := r.foldings(); len(all) == before || freed.Before(all[len(all)-1].at) {
+			t.Errorf("the embedder was freed at %v, before the last fold ended", freed.Sub(r.began))
+		}
+	})
+}
+
+// slowToEnd is a camera whose driver hangs for a while when it is closed.
+type slowToEnd struct{ device.Camera }
+
+func (c slowToEnd) Run(ctx context.Context, emit func(frame.Frame)) error {
+	err := c.Camera.Run(ctx, emit)
+	time.Sleep(7 * time.Second)
+	return err
+}
+
 // A loop is a box in real time that is given one frame after another and does
 // nothing else.
 type loop struct {

@@ -16,12 +16,12 @@ const (
 	Looked         EventKind = iota + 1 // a frame was seen; the snapshot is that of the frame
 	VerdictChanged                      // Known: Button's LED is lit from now on; otherwise all are dark
 	Kept                                // Example of Button is durable, and its LED winks
-	Skipped                             // a frame nearly identical to the last one kept, or one too many
+	Skipped                             // a frame nearly identical to the last one kept; the LED ticks
 	TakenBack                           // the last press of Button
 	Forgotten                           // the class of Button
 	NewLesson                           // the lesson was put away
 	Restored                            // the last lesson was brought back
-	Refused                             // Err says why nothing was done
+	Refused                             // Err says why nothing was done; once for each press
 	HealthChanged                       // Part has failed with Err, or is well again
 	Learned                             // a new head answers from now on
 )
@@ -47,7 +47,7 @@ type Event struct {
 	Known   bool           // VerdictChanged
 	Press   int            // Kept, Skipped: counts presses since the start
 	Example lesson.Example // Kept
-	Part    string         // HealthChanged
+	Part    string         // HealthChanged: as in Snapshot.Problems
 	Err     error          // Refused, HealthChanged
 	Fold    *lesson.Fold   // Learned
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"teachbox/device"
+	"teachbox/device/frame"
 	"teachbox/inference"
 	"teachbox/internal/box"
 	"teachbox/internal/lesson"
@@ -56,11 +57,7 @@ func TestCamera(t *testing.T) {
 				r.lit(-1)
 				r.blinks(2)
 
-				refused := r.count(box.Refused)
-				r.tap(0)
-				if r.wait(3 * time.Second); r.count(box.Refused) != refused+1 {
-					t.Errorf("a press without a camera: %d refusals (want 1)", r.count(box.Refused)-refused)
-				}
+				r.refused(0, 2100*ms, test.want)
 				r.change(test.mend)
 				r.wellWithin(soon)
 				r.teach(0, 3, 1)
@@ -124,10 +121,83 @@ func TestUnreadableFrames(t *testing.T) {
 		r.change(func(s *scene) { s.broken = true })
 		r.wait(time.Second)
 		r.blinks(2)
+		r.refused(0, 2100*ms, frame.ErrMalformed)
 		r.change(func(s *scene) { s.broken = false })
 		r.wait(time.Second)
 		r.ill()
 		r.lit(0)
+	})
+}
+
+// TestFrozen has a camera that repeats one picture, which shows what was there
+// before.
+func TestFrozen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, nil)
+		r.settle()
+		r.teach(0, 1, 2)
+		r.wait(time.Second)
+		r.lit(0)
+		r.change(func(s *scene) { s.frozen = true })
+		r.wait(200 * ms)
+		r.ill("picture")
+		r.wait(time.Second)
+		r.lit(-1)
+		r.blinks(2)
+		r.refused(1, 2100*ms, r.problem("picture"))
+		r.change(func(s *scene) { s.frozen = false })
+		r.wait(time.Second)
+		r.ill()
+		r.lit(0)
+	})
+}
+
+// TestSilentCamera pushes a button before the camera's silence counts as a
+// fault. The press says what it knows.
+func TestSilentCamera(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, func(s setup) { s.rig.scene.silent = true })
+		r.settle()
+		pushed := time.Now()
+		r.tap(0)
+		r.wait(2100 * ms)
+		r.ill()
+		var refused time.Duration
+		r.each(func(e box.Event) {
+			if e.Kind == box.Refused {
+				refused = e.At.Sub(pushed)
+			}
+		})
+		if why := r.refusals(); refused != 2*time.Second || len(why) != 1 || !strings.Contains(why[0].Error(), "camera") {
+			t.Errorf("refused after %v: %v (want after 2 s, once, for want of a camera)", refused, why)
+		}
+	})
+}
+
+// TestStuckButton holds one button down for more than a minute. The rest works.
+func TestStuckButton(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, nil)
+		r.settle()
+		r.teach(device.Nothing, 0, 1)
+		r.panel.Press(2)
+		r.wait(59 * time.Second)
+		r.ill()
+		r.wait(2 * time.Second)
+		r.ill("button 3")
+		if err := r.problem("button 3"); err == nil || !strings.Contains(err.Error(), "wiring") {
+			t.Errorf("button 3: %v (want the remedy)", err)
+		}
+		r.blinks(1)
+		r.teach(0, 1, 2)
+		r.wait(time.Second)
+		r.lit(0)
+		r.panel.Release(2)
+		r.wait(100 * ms)
+		r.ill()
+		if h := r.history(); strings.Count(h, "button 3") != 2 {
+			t.Errorf("events:\n%s(want two of button 3)", h)
+		}
 	})
 }
 
@@ -150,11 +220,7 @@ func TestModel(t *testing.T) {
 			r.settle()
 			r.ill("model")
 			r.blinks(5)
-			refused := r.count(box.Refused)
-			r.tap(0)
-			if r.wait(3 * time.Second); r.count(box.Refused) != refused+1 {
-				t.Errorf("a press without a model: %d refusals (want 1)", r.count(box.Refused)-refused)
-			}
+			r.refused(0, 2100*ms, missing)
 			r.mu.Lock()
 			cause = nil
 			r.mu.Unlock()
@@ -212,13 +278,7 @@ func TestOtherSpace(t *testing.T) {
 		r := newRig(t, func(s setup) {
 			s.parts.OpenEmbedder = func() (inference.Embedder, error) { return &embedder{space: other}, nil }
 		})
-		for i := range 3 {
-			q := append([]uint8(nil), scene{thing: 1}.picture(i).Pix[:atPose]...)
-			_, err := r.store.Store.Keep(lesson.Keep{Button: 0, Press: lesson.NewPressID(), Embedding: inference.Embedding{Q: q, Space: space()}})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		r.onFile(1, 3)
 		r.run()
 		defer r.end()
 		r.show(1)
@@ -360,13 +420,7 @@ func (h *hidden) Retry() error {
 func TestLessonReadLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(s setup) { s.parts.Lessons = &hidden{store: s.rig.store} })
-		for i := range 3 {
-			q := append([]uint8(nil), scene{thing: 1}.picture(i).Pix[:atPose]...)
-			_, err := r.store.Store.Keep(lesson.Keep{Button: 0, Press: lesson.NewPressID(), Embedding: inference.Embedding{Q: q, Space: space()}})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		r.onFile(1, 3)
 		r.store.fault = fmt.Errorf("lesson file: %w", lesson.ErrIO)
 		r.run()
 		defer r.end()
@@ -385,12 +439,20 @@ func TestLessonReadLate(t *testing.T) {
 }
 
 func TestPanelComesBack(t *testing.T) {
+	for _, source := range []device.Source{device.FromPanel, device.FromKeyboard} {
+		testPanelComesBack(t, source)
+	}
+}
+
+// testPanelComesBack has a panel that says its edges come from source, as the
+// simulator's do.
+func testPanelComesBack(t *testing.T, source device.Source) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := errors.New("gpiochip0: gone")
 		r := start(t, func(s setup) { s.rig.scene.moving = true })
 		r.settle()
 		r.teach(device.Nothing, 0, 1)
-		r.panel.Press(2)
+		r.panel.Edge(device.Edge{Source: source, Button: 2, Down: true})
 		r.wait(time.Second)
 		r.panel.Fail(gone)
 		r.wait(100 * ms)
@@ -399,7 +461,7 @@ func TestPanelComesBack(t *testing.T) {
 		r.wait(3 * time.Second)
 		r.ill("lights", "panel")
 		if n := r.count(box.Kept) - before; n != 0 {
-			t.Errorf("%d examples kept after the panel was gone: the button counts as held", n)
+			t.Errorf("source %d: %d examples kept after the panel was gone: the button counts as held", source, n)
 		}
 		was := r.panel.Lights()
 		r.panel.Fail(nil)

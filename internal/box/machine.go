@@ -2,6 +2,7 @@ package box
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,13 +17,12 @@ import (
 // The parts of the box as the health list names them.
 const (
 	partCamera  = "camera"
-	partPicture = "picture" // frames come, but cannot be read
+	partPicture = "picture" // frames come, but cannot be read or stand still
 	partPanel   = "panel"   // its buttons
 	partLights  = "lights"  // its LEDs
 	partModel   = "model"
 	partStorage = "storage" // the lesson cannot be written
 	partLesson  = "lesson"  // the lesson cannot be used
-	partButton  = "button"  // stuck; in events only
 
 	// For Report.
 	PartLessonFile    = "lesson file"   // it was set aside at the start
@@ -40,49 +40,53 @@ type machine struct {
 	nightAfter time.Duration
 	dark       func(inference.Fitness) bool
 
-	press *press.Machine
-	light *light.State
-	steady
+	press    *press.Machine
+	light    *light.State
+	verdict  steady
 	locked   bool
 	contents lesson.Contents
-	seen     look // the last one
+	seen     look // the last one, with the slot filled in
 	looks    uint64
 	dusk     time.Time // when it became dark; zero while it is light
 	asleep   bool
 	problems []supervise.Problem
-	waiting  int // requests that the teacher has not done yet
+	waiting  int                      // requests that the teacher has not done yet
+	stuck    [device.MaxSlots + 1]int // how many sources of each button are stuck
+	refused  [device.MaxSlots + 1]int // the last press of each button that was refused
 
 	out []effect
 }
 
-// An effect is something that the loop does for the machine: either a request
-// to the teacher, or an event to tell.
+// An effect is something that the loop does for the machine: a request to the
+// teacher, an event to tell, or an entry in the health list.
 type effect struct {
 	request request // if its action is set
 	at      time.Time
-	event   Event // if its kind is set
+	event   Event  // if its kind is set
+	part    string // if set, problem is what is wrong with it from now on
+	problem error
 }
 
 // An input is one thing that happened.
 type input struct {
 	kind     inputKind
-	edge     device.Edge         // edged
-	look     look                // looked
-	outcome  outcome             // done
-	fold     *lesson.Fold        // learned
-	problems []supervise.Problem // health
+	edge     device.Edge         // inEdge
+	look     look                // inLook
+	outcome  outcome             // inOutcome
+	fold     *lesson.Fold        // inFold
+	problems []supervise.Problem // inHealth
 }
 
 // An inputKind says which field of an input is set.
 type inputKind uint8
 
 const (
-	deadline inputKind = iota // a time that the machine asked for has come
-	edged
-	looked
-	done
-	learned
-	health
+	inDeadline inputKind = iota // a time that the machine asked for has come
+	inEdge
+	inLook
+	inOutcome
+	inFold
+	inHealth
 )
 
 // step takes one input at the time now and returns what is to be done. The
@@ -90,17 +94,17 @@ const (
 func (m *machine) step(now time.Time, in *input) []effect {
 	m.out = m.out[:0]
 	switch in.kind {
-	case deadline:
+	case inDeadline:
 		m.gestures(now, nil)
-	case edged:
+	case inEdge:
 		m.gestures(now, &in.edge)
-	case looked:
+	case inLook:
 		m.look(now, &in.look)
-	case done:
+	case inOutcome:
 		m.outcome(now, &in.outcome)
-	case learned:
+	case inFold:
 		m.tell(Event{Kind: Learned, At: now, Fold: in.fold})
-	case health:
+	case inHealth:
 		m.health(now, in.problems)
 	}
 	m.shine()
@@ -113,7 +117,7 @@ func (m *machine) tell(e Event) { m.out = append(m.out, effect{event: e}) }
 // it already. A release is never refused, since it ends what has begun.
 func (m *machine) request(now time.Time, a action, g press.Gesture) {
 	if m.waiting >= backlog && a != actRelease {
-		m.refuse(now, g.Button, errBusy)
+		m.refuse(now, g.Button, g.Press, errBusy)
 		return
 	}
 	m.waiting++
@@ -122,19 +126,20 @@ func (m *machine) request(now time.Time, a action, g press.Gesture) {
 
 // darken puts the verdict out.
 func (m *machine) darken(now time.Time) {
-	if m.lit != unknown {
+	if m.verdict.lit != unknown {
 		m.tell(Event{Kind: VerdictChanged, At: now, Button: buttonOf(unknown)})
 	}
-	m.steady = newSteady()
+	m.verdict = newSteady()
 }
 
 // look takes what was seen on one frame.
 func (m *machine) look(now time.Time, l *look) {
 	m.seen = *l
+	m.seen.opinion.slot = m.slot(m.winner(l))
 	m.looks++
 	m.asleep = m.isNight(l)
-	before := m.lit
-	if lit := m.next(l.opinion, l.taken); lit != before {
+	before := m.verdict.lit
+	if lit := m.verdict.next(m.seen.opinion, l.taken); lit != before {
 		m.tell(Event{Kind: VerdictChanged, At: now, Button: buttonOf(lit), Known: lit != unknown})
 	}
 	m.tell(Event{Kind: Looked, At: now})
@@ -164,7 +169,7 @@ func (m *machine) gesture(now time.Time, g press.Gesture) {
 	if m.locked {
 		switch g.Kind {
 		case press.Sample, press.TakeBack, press.ForgetBegin, press.NewBegin:
-			m.refuse(now, g.Button, ErrLocked)
+			m.refuse(now, g.Button, g.Press, ErrLocked)
 			return
 		case press.Release, press.Forget, press.ForgetCancel, press.NewLesson, press.NewCancel:
 			return
@@ -190,14 +195,24 @@ func (m *machine) gesture(now time.Time, g press.Gesture) {
 	case press.NewLesson:
 		m.request(now, actNew, g)
 	case press.Stuck:
-		m.tell(Event{Kind: HealthChanged, At: now, Part: partButton, Button: g.Button, Err: errStuck})
+		m.stuck[g.Button]++
+		m.out = append(m.out, effect{part: partOf(g.Button), problem: errStuck})
 	case press.Unstuck:
-		m.tell(Event{Kind: HealthChanged, At: now, Part: partButton, Button: g.Button})
+		if m.stuck[g.Button]--; m.stuck[g.Button] == 0 {
+			m.out = append(m.out, effect{part: partOf(g.Button)})
+		}
 	}
 }
 
-// refuse says visibly that nothing was done.
-func (m *machine) refuse(now time.Time, b device.Button, err error) {
+// refuse says visibly that nothing was done: once for each press, however long
+// the button is held. An operation is press 0.
+func (m *machine) refuse(now time.Time, b device.Button, press int, err error) {
+	if press != 0 {
+		if m.refused[b] == press {
+			return
+		}
+		m.refused[b] = press
+	}
 	m.light.Refuse(now)
 	m.tell(Event{Kind: Refused, At: now, Button: b, Err: err})
 }
@@ -209,10 +224,16 @@ func (m *machine) outcome(now time.Time, o *outcome) {
 	if o.action != 0 {
 		m.waiting--
 	}
+	if lit := m.verdict.lit; lit != unknown && m.class(lit) == nil {
+		// The head does not know yet that the class is gone.
+		m.darken(now)
+	}
 	e := Event{At: now, Button: o.button, Press: o.press}
 	switch {
 	case o.err != nil:
-		m.refuse(now, o.button, o.err)
+		m.refuse(now, o.button, o.press, o.err)
+		return
+	case o.action == actSample && o.full:
 		return
 	case o.action == actSample && o.skipped:
 		m.light.Tick(o.button, now)
@@ -230,7 +251,6 @@ func (m *machine) outcome(now time.Time, o *outcome) {
 		m.light.Restored(now)
 		e.Kind = Restored
 	case o.action == actNew:
-		m.darken(now)
 		m.light.NewLesson(now)
 		e.Kind = NewLesson
 	default:
@@ -252,12 +272,20 @@ func (m *machine) health(now time.Time, problems []supervise.Problem) {
 		}
 	}
 	m.problems = problems
+	if blind(problems) != nil {
+		// What was lit was about a picture that is gone.
+		m.darken(now)
+	}
+}
+
+// blind says why the box sees nothing, or nil if it does see.
+func blind(problems []supervise.Problem) error {
 	for _, part := range []string{partCamera, partPicture, partModel} {
-		if _, blind := find(problems, part); blind {
-			// What was lit was about a picture that is gone.
-			m.darken(now)
+		if p, ok := find(problems, part); ok {
+			return p.Err
 		}
 	}
+	return nil
 }
 
 func find(problems []supervise.Problem, part string) (supervise.Problem, bool) {
@@ -270,16 +298,18 @@ func find(problems []supervise.Problem, part string) (supervise.Problem, bool) {
 
 // shine derives what the LEDs say from the state.
 func (m *machine) shine() {
-	m.light.Lit, m.light.Guess = m.lit, false
-	if k := m.class(m.lit); k != nil {
+	m.light.Lit, m.light.Guess = m.verdict.lit, false
+	if k := m.class(m.verdict.lit); k != nil {
 		m.light.Guess = k.Presses < toldApart
 	}
 	var c light.Conditions
 	for _, p := range m.problems {
-		switch p.Part {
-		case partCamera, partPicture:
+		switch {
+		case errors.Is(p.Err, errStuck):
+			// The rest of the box works, and no adult need come at once.
+		case p.Part == partCamera, p.Part == partPicture:
 			c |= light.FaultCamera
-		case partStorage, PartLessonFile:
+		case p.Part == partStorage, p.Part == PartLessonFile:
 			c |= light.FaultStorage
 		default:
 			c |= light.FaultSoftware
@@ -297,14 +327,37 @@ func (m *machine) shine() {
 	m.light.Conditions = c
 }
 
-// class is the class of a slot, or nil.
+// class is the live class of a slot, or nil.
 func (m *machine) class(slot int) *lesson.Class {
 	for i := range m.contents.Classes {
-		if slotOf(m.contents.Classes[i]) == slot && slot != unknown {
-			return &m.contents.Classes[i]
+		if k := &m.contents.Classes[i]; slot != unknown && k.Presses > 0 && m.slot(k) == slot {
+			return k
 		}
 	}
 	return nil
+}
+
+// winner is the class that a look was answered with, as it is now. It is nil if
+// there was none, or if it was forgotten since the head was folded.
+func (m *machine) winner(l *look) *lesson.Class {
+	if l.fold == nil {
+		return nil
+	}
+	for i := range m.contents.Classes {
+		if k := &m.contents.Classes[i]; k.Presses > 0 && k.ID == l.fold.Classes[l.winner].ID {
+			return k
+		}
+	}
+	return nil
+}
+
+// slot is the one that a verdict for the class lights: unknown for no class,
+// for nothing and for a slot that the panel lacks.
+func (m *machine) slot(k *lesson.Class) int {
+	if k == nil || int(k.Button) >= m.wiring.Slots {
+		return unknown
+	}
+	return int(k.Button)
 }
 
 // wantsNothing reports whether the box asks for the empty desk: until nothing
@@ -316,19 +369,19 @@ func (m *machine) wantsNothing() bool {
 	})
 }
 
-// slotOf is the slot that a verdict for the class lights.
-func slotOf(k lesson.Class) int {
-	if k.Button == device.Nothing {
-		return unknown
-	}
-	return int(k.Button)
-}
-
 func buttonOf(slot int) device.Button {
 	if slot == unknown {
 		return device.Nothing
 	}
 	return device.Button(slot)
+}
+
+// partOf is a button as the health list names it.
+func partOf(b device.Button) string {
+	if b == device.Nothing {
+		return "nothing button"
+	}
+	return fmt.Sprintf("button %d", int(b)+1) // people count from one
 }
 
 // Why a press may be refused, and what may be wrong with a button.

@@ -37,7 +37,7 @@ func taught(presses map[device.Button]int) lesson.Contents {
 	var c lesson.Contents
 	for b := range device.Nothing + 1 {
 		if n, ok := presses[b]; ok {
-			c.Classes = append(c.Classes, lesson.Class{Button: b, Presses: n, Frames: n})
+			c.Classes = append(c.Classes, lesson.Class{ID: b.String(), Button: b, Presses: n, Frames: n})
 			c.Presses, c.Frames = c.Presses+n, c.Frames+n
 		}
 	}
@@ -70,12 +70,12 @@ func newRig(o Options, c lesson.Contents) *rig {
 func (r *rig) do(in *input) {
 	for _, e := range r.step(r.now, in) {
 		if e.event.Kind != Looked {
-			r.log = append(r.log, describe(e))
+			r.log = append(r.log, describe(r.now, e))
 		}
 	}
 }
 
-func describe(e effect) string {
+func describe(now time.Time, e effect) string {
 	at := func(t time.Time) int64 { return t.Sub(epoch).Milliseconds() }
 	verbs := []string{actSample: "sample", actRelease: "release", actTakeBack: "take back", actForget: "forget", actNew: "new"}
 	if q := e.request; q.action != 0 {
@@ -84,6 +84,12 @@ func describe(e effect) string {
 			s += fmt.Sprintf(" #%d", q.press)
 		}
 		return s
+	}
+	if e.part != "" {
+		if e.problem == nil {
+			return fmt.Sprintf("%d: %s: well", at(now), e.part)
+		}
+		return fmt.Sprintf("%d: %s: %v", at(now), e.part, e.problem)
 	}
 	v := e.event
 	s := fmt.Sprintf("%d: [%v] %v", at(v.At), v.Kind, v.Button)
@@ -131,14 +137,33 @@ func (r *rig) play(t *testing.T, script string) {
 		if button == 'n' {
 			b = device.Nothing
 		}
-		r.do(&input{kind: edged, edge: device.Edge{Button: b, Down: way == '+', At: r.now}})
+		r.do(&input{kind: inEdge, edge: device.Edge{Button: b, Down: way == '+', At: r.now}})
+	}
+}
+
+// everything is a head that knows a class for every button, whatever the lesson
+// holds by now.
+func everything() *lesson.Fold {
+	f := new(lesson.Fold)
+	for b := range device.Nothing + 1 {
+		f.Classes = append(f.Classes, lesson.Class{ID: b.String(), Button: b, Presses: 1})
+	}
+	return f
+}
+
+// sees is a look of which the head says: this slot.
+func sees(slot int) look {
+	return look{
+		fold: everything(), winner: int(buttonOf(slot)), opinion: opinion{accept: 0.9, theta: 0.5},
+		fitness: inference.Fitness{Luma: 100},
 	}
 }
 
 // see shows a frame of which the head says: this slot.
 func (r *rig) see(slot int) {
-	o := opinion{slot: slot, accept: 0.9, theta: 0.5}
-	r.do(&input{kind: looked, look: look{taken: r.now, opinion: o, fitness: inference.Fitness{Luma: 100}}})
+	l := sees(slot)
+	l.taken = r.now
+	r.do(&input{kind: inLook, look: l})
 }
 
 // lightUp lights a slot, as two frames do.
@@ -150,7 +175,7 @@ func (r *rig) lightUp(slot int) {
 
 // well gives the list of what is wrong.
 func (r *rig) well(problems ...supervise.Problem) {
-	r.do(&input{kind: health, problems: problems})
+	r.do(&input{kind: inHealth, problems: problems})
 }
 
 // timeline is the LEDs over four seconds from now on, every 10 ms.
@@ -163,18 +188,21 @@ func timeline(s *light.State, now time.Time) []device.Lights {
 	return all
 }
 
+// quiet is LEDs that have nothing to say but what lasts.
+func (r *rig) quiet() *light.State {
+	s := light.New(r.wiring)
+	s.Conditions, s.Lit, s.Guess = r.light.Conditions, r.light.Lit, r.light.Guess
+	return s
+}
+
 // shows demands that the LEDs look, from now on, as after say on LEDs that had
 // nothing else to say than what lasts.
 func (r *rig) shows(t *testing.T, what string, say func(*light.State)) {
 	t.Helper()
-	fresh := light.New(r.wiring)
-	fresh.Conditions, fresh.Lit, fresh.Guess = r.light.Conditions, r.light.Lit, r.light.Guess
-	quiet := timeline(fresh, r.now)
-	fresh = light.New(r.wiring)
-	fresh.Conditions, fresh.Lit, fresh.Guess = r.light.Conditions, r.light.Lit, r.light.Guess
+	fresh := r.quiet()
 	say(fresh)
 	want := timeline(fresh, r.now)
-	if slices.Equal(want, quiet) {
+	if slices.Equal(want, timeline(r.quiet(), r.now)) {
 		t.Fatalf("%s: nothing would be seen of it", what)
 	}
 	if got := timeline(r.light, r.now); !slices.Equal(got, want) {
@@ -194,10 +222,19 @@ func TestGestures(t *testing.T) {
 			[]string{"2000: [refused] class 1"}},
 		{"hold", "2000:3+ 2900:3-", 4000,
 			[]string{"2000: sample class 3 #1", "2400: sample class 3 #1", "2600: sample class 3 #1", "2800: sample class 3 #1", "2900: release class 3 #1"},
-			[]string{"2000: [refused] class 3", "2400: [refused] class 3", "2600: [refused] class 3", "2800: [refused] class 3"}},
+			[]string{"2000: [refused] class 3"}},
+		{"held twice", "2000:3+ 2500:3- 3000:3+ 3500:3-", 4000,
+			[]string{"2000: sample class 3 #1", "2400: sample class 3 #1", "2500: release class 3 #1",
+				"3000: sample class 3 #2", "3400: sample class 3 #2", "3500: release class 3 #2"},
+			[]string{"2000: [refused] class 3", "3000: [refused] class 3"}},
+		{"two held", "2000:1+ 2000:2+ 2900:1- 2900:2-", 2500,
+			[]string{"2000: sample class 1 #1", "2000: sample class 2 #2", "2400: sample class 1 #1", "2400: sample class 2 #2",
+				"2600: sample class 1 #1", "2600: sample class 2 #2", "2800: sample class 1 #1", "2800: sample class 2 #2",
+				"2900: release class 1 #1", "2900: release class 2 #2"},
+			[]string{"2000: [refused] class 1", "2000: [refused] class 2"}},
 		{"nothing tapped", "2000:n+ 2100:n-", 4000,
 			[]string{"2100: sample nothing #1", "2600: sample nothing #1", "3100: sample nothing #1", "3100: release nothing #1"},
-			[]string{"2100: [refused] nothing", "2600: [refused] nothing", "3100: [refused] nothing"}},
+			[]string{"2100: [refused] nothing"}},
 		{"two at once", "2000:1+ 2000:2+ 2100:1- 2100:2-", 4000,
 			[]string{"2000: sample class 1 #1", "2000: sample class 2 #2", "2100: release class 1 #1", "2100: release class 2 #2"},
 			[]string{"2000: [refused] class 1", "2000: [refused] class 2"}},
@@ -240,11 +277,48 @@ func TestGestures(t *testing.T) {
 }
 
 func TestStuckButton(t *testing.T) {
+	for script, want := range map[string][]string{
+		"2000:4+ 62200:4-": {"62000: button 4: " + errStuck.Error(), "62200: button 4: well"},
+		"2000:n+ 62200:n-": {"62000: nothing button: " + errStuck.Error(), "62200: nothing button: well"},
+	} {
+		r := newRig(Options{}, lesson.Contents{})
+		r.play(t, script)
+		got := slices.DeleteFunc(r.log, func(s string) bool { return !strings.Contains(s, "button") })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: effects (-want +got):\n%s", script, diff)
+		}
+	}
+}
+
+// TestStuckTwice has two sources of one button stuck.
+func TestStuckTwice(t *testing.T) {
 	r := newRig(Options{}, lesson.Contents{})
-	r.play(t, "2000:4+ 62200:4-")
-	health := slices.DeleteFunc(r.log, func(s string) bool { return !strings.Contains(s, "button") })
-	want := []string{"62000: [health] class 4 button: " + errStuck.Error(), "62200: [health] class 4 button"}
-	if diff := cmp.Diff(want, health); diff != "" {
+	edge := func(at int, s device.Source, down bool) {
+		r.until(epoch.Add(time.Duration(at) * time.Second))
+		r.do(&input{kind: inEdge, edge: device.Edge{Source: s, Button: 1, Down: down, At: r.now}})
+	}
+	edge(2, device.FromPanel, true)
+	edge(2, device.FromPage, true)
+	r.until(epoch.Add(63 * time.Second))
+	r.log = nil
+	edge(63, device.FromPanel, false)
+	edge(64, device.FromPage, false)
+	if diff := cmp.Diff([]string{"64000: button 2: well"}, r.log); diff != "" {
+		t.Errorf("effects when one source after the other is free (-want +got):\n%s", diff)
+	}
+}
+
+// TestStuckIsNoFault says that the LEDs tell of no fault: the rest works.
+func TestStuckIsNoFault(t *testing.T) {
+	r := newRig(Options{}, taught(map[device.Button]int{1: 2, device.Nothing: 1}))
+	r.lightUp(1)
+	r.log = nil
+	r.well(supervise.Problem{Part: partOf(1), Err: errStuck})
+	if r.light.Conditions != light.Well || r.light.Lit != 1 {
+		t.Errorf("conditions %b, slot %d lit (want none, and slot 1)", r.light.Conditions, r.light.Lit)
+	}
+	want := []string{"1100: [health] class 1 button 2: " + errStuck.Error()}
+	if diff := cmp.Diff(want, r.log); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -293,6 +367,7 @@ func TestOutcomes(t *testing.T) {
 			func(s *light.State, t time.Time) { s.Wink(device.Nothing, t) }},
 		{"skipped", outcome{request: request(actSample, 2), skipped: true}, "[skipped] class 3 #5",
 			func(s *light.State, t time.Time) { s.Tick(2, t) }},
+		{"one too many", outcome{request: request(actSample, 2), full: true}, "", nil},
 		{"sample refused", outcome{request: request(actSample, 2), err: failed}, "[refused] class 3: no",
 			func(s *light.State, t time.Time) { s.Refuse(t) }},
 		{"released", outcome{request: request(actRelease, 2)}, "", nil},
@@ -319,7 +394,7 @@ func TestOutcomes(t *testing.T) {
 				r.waiting = 1
 			}
 			test.out.contents = after
-			r.do(&input{kind: done, outcome: test.out})
+			r.do(&input{kind: inOutcome, outcome: test.out})
 			var want []string
 			if test.event != "" {
 				want = []string{"1000: " + test.event}
@@ -333,22 +408,44 @@ func TestOutcomes(t *testing.T) {
 			if diff := cmp.Diff(after, r.machine.contents); diff != "" {
 				t.Errorf("contents (-want +got):\n%s", diff)
 			}
-			if test.shows != nil {
-				r.shows(t, test.name, func(s *light.State) { test.shows(s, r.now) })
+			if test.shows == nil {
+				if !slices.Equal(timeline(r.light, r.now), timeline(r.quiet(), r.now)) {
+					t.Error("the LEDs say something")
+				}
+				return
 			}
+			r.shows(t, test.name, func(s *light.State) { test.shows(s, r.now) })
 		})
+	}
+}
+
+// TestRefusedOncePerPress holds a button while nothing can be kept.
+func TestRefusedOncePerPress(t *testing.T) {
+	r := newRig(Options{}, lesson.Contents{})
+	refused := func(a action, press int) {
+		r.do(&input{kind: inOutcome, outcome: outcome{request: request{action: a, button: 2, press: press}, err: errors.New("no")}})
+	}
+	for range 3 {
+		refused(actSample, 5)
+	}
+	refused(actSample, 6)
+	for range 2 {
+		refused(actTakeBack, 0)
+	}
+	if want := slices.Repeat([]string{"1000: [refused] class 3: no"}, 4); !slices.Equal(r.log, want) {
+		t.Errorf("events %q (want one for each of two presses and two operations)", r.log)
 	}
 }
 
 func TestKeptEventCarriesTheExample(t *testing.T) {
 	r := newRig(Options{}, lesson.Contents{})
 	kept := lesson.Example{ID: "an example", Seq: 7}
-	out := r.step(r.now, &input{kind: done, outcome: outcome{request: request{action: actSample}, kept: kept}})
+	out := r.step(r.now, &input{kind: inOutcome, outcome: outcome{request: request{action: actSample}, kept: kept}})
 	if len(out) != 1 || out[0].event.Example != kept {
 		t.Errorf("effects %+v (want one event with %+v)", out, kept)
 	}
 	f := new(lesson.Fold)
-	out = r.step(r.now, &input{kind: learned, fold: f})
+	out = r.step(r.now, &input{kind: inFold, fold: f})
 	if len(out) != 1 || out[0].event.Kind != Learned || out[0].event.Fold != f {
 		t.Errorf("effects %+v (want one event with the fold)", out)
 	}
@@ -358,13 +455,66 @@ func TestNewLessonPutsTheVerdictOut(t *testing.T) {
 	r := newRig(Options{}, taught(map[device.Button]int{1: 2}))
 	r.lightUp(1)
 	r.log = nil
-	r.do(&input{kind: done, outcome: outcome{request: request{action: actNew, button: device.Nothing}}})
+	r.do(&input{kind: inOutcome, outcome: outcome{request: request{action: actNew, button: device.Nothing}}})
 	want := []string{"1100: [verdict] nothing", "1100: [new lesson] nothing"}
 	if diff := cmp.Diff(want, r.log); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	if r.light.Lit != light.None {
 		t.Errorf("slot %d is still lit", r.light.Lit)
+	}
+}
+
+// TestGone asks a head that still knows a class which is gone.
+func TestGone(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		action action
+		after  map[device.Button]int
+	}{
+		{"forgotten", actForget, map[device.Button]int{2: 2}},
+		{"its last press taken back", actTakeBack, map[device.Button]int{1: 0, 2: 2}},
+		{"a new lesson", actNew, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(Options{}, taught(map[device.Button]int{1: 2, 2: 2}))
+			r.lightUp(1)
+			r.log = nil
+			r.do(&input{kind: inOutcome, outcome: outcome{request: request{action: test.action, button: 1}, contents: taught(test.after)}})
+			if r.light.Lit != light.None || !slices.Contains(r.log, "1100: [verdict] nothing") {
+				t.Errorf("slot %d is lit; events %q (want none lit, and the verdict told)", r.light.Lit, r.log)
+			}
+			for range 3 {
+				r.lightUp(1)
+			}
+			if r.light.Lit != light.None {
+				t.Errorf("slot %d lights again before the next head", r.light.Lit)
+			}
+		})
+	}
+
+	// Another class of the same slot is not what the head answered with.
+	r := newRig(Options{}, taught(map[device.Button]int{1: 2}))
+	r.contents.Classes[0].ID = "another"
+	r.lightUp(1)
+	if r.light.Lit != light.None {
+		t.Error("the answer of a class that is gone lights another one")
+	}
+
+	r = newRig(Options{}, taught(map[device.Button]int{6: 2}))
+	r.lightUp(6)
+	if r.light.Lit != light.None || r.verdict.lit != unknown {
+		t.Errorf("slot %d of a panel with four lights", r.verdict.lit)
+	}
+}
+
+// TestOtherOperationsLeaveTheVerdict keeps a frame while another class is lit.
+func TestOtherOperationsLeaveTheVerdict(t *testing.T) {
+	r := newRig(Options{}, taught(map[device.Button]int{1: 2}))
+	r.lightUp(1)
+	r.do(&input{kind: inOutcome, outcome: outcome{request: request{action: actSample, button: 2}, contents: taught(map[device.Button]int{1: 2, 2: 1})}})
+	if r.light.Lit != 1 {
+		t.Error("a frame kept for another class puts the verdict out")
 	}
 }
 
@@ -468,8 +618,8 @@ func TestBlind(t *testing.T) {
 }
 
 func TestGuess(t *testing.T) {
-	for presses, want := range map[int]bool{0: true, 1: true, 2: false, 9: false} {
-		r := newRig(Options{}, taught(map[device.Button]int{1: presses, 2: 2 - presses, device.Nothing: 1}))
+	for presses, want := range map[int]bool{1: true, 2: false, 9: false} {
+		r := newRig(Options{}, taught(map[device.Button]int{1: presses, 2: 9 - presses, device.Nothing: 1}))
 		r.lightUp(1)
 		if r.light.Guess != want {
 			t.Errorf("%d presses: a guess: %t (want %t)", presses, r.light.Guess, want)
@@ -477,7 +627,7 @@ func TestGuess(t *testing.T) {
 	}
 	r := newRig(Options{}, taught(map[device.Button]int{1: 1}))
 	r.lightUp(1)
-	r.do(&input{kind: done, outcome: outcome{request: request{action: actSample}, contents: taught(map[device.Button]int{1: 2})}})
+	r.do(&input{kind: inOutcome, outcome: outcome{request: request{action: actSample}, contents: taught(map[device.Button]int{1: 2})}})
 	if r.light.Guess {
 		t.Error("still a guess after the second press")
 	}
@@ -521,7 +671,7 @@ func TestBusyUntilSomethingWasSeen(t *testing.T) {
 func TestNight(t *testing.T) {
 	r := newRig(Options{}, taught(map[device.Button]int{device.Nothing: 1}))
 	dark := func() {
-		r.do(&input{kind: looked, look: look{taken: r.now, opinion: opinion{slot: unknown}, fitness: inference.Fitness{Luma: 3}}})
+		r.do(&input{kind: inLook, look: look{taken: r.now, opinion: opinion{slot: unknown}, fitness: inference.Fitness{Luma: 3}}})
 	}
 	night := func(want bool, when string) {
 		t.Helper()
@@ -571,7 +721,7 @@ func TestBacklog(t *testing.T) {
 	r.log = nil
 	waits := r.waiting
 	for range waits {
-		r.do(&input{kind: done, outcome: outcome{request: request{action: actRelease}}})
+		r.do(&input{kind: inOutcome, outcome: outcome{request: request{action: actRelease}}})
 	}
 	at += 1000
 	r.play(t, fmt.Sprintf("%d:1+", at))
@@ -583,7 +733,7 @@ func TestBacklog(t *testing.T) {
 // TestStepAllocatesNothing sees the same frame over and over.
 func TestStepAllocatesNothing(t *testing.T) {
 	r := newRig(Options{}, taught(map[device.Button]int{1: 2, device.Nothing: 1}))
-	in := &input{kind: looked, look: look{fitness: inference.Fitness{Luma: 100}, opinion: opinion{slot: 1, accept: 0.9, theta: 0.5}}}
+	in := &input{kind: inLook, look: sees(1)}
 	n := testing.AllocsPerRun(1000, func() {
 		r.now = r.now.Add(66 * ms)
 		in.look.taken = r.now

@@ -16,10 +16,14 @@ import (
 )
 
 const (
-	// refitEvery is the shortest time from one fold to the next during a burst.
+	// refitEvery is the shortest pause from one fold to the next during a burst.
+	// A slow fold is followed by a pause of its own length, so that the frames of
+	// the burst get half of the time at least.
 	refitEvery = 200 * time.Millisecond
-	// patience is how long a press waits for a frame. The camera's fault shows
-	// by then.
+	// refitWithin is how long frames that wait to be kept may put off a fold.
+	refitWithin = 2 * time.Second
+	// patience is how long a press waits for the camera to give a frame. The
+	// camera's fault shows by then.
 	patience = 2 * time.Second
 	// retryEvery is the pause between two attempts to write after a failure.
 	retryEvery = 2 * time.Second
@@ -30,18 +34,14 @@ const (
 	backlog = 64
 )
 
-// What may keep a press from being stored, or a lesson from answering.
-var (
-	errNoFrame    = errors.New("no picture came for the press (see to the camera)")
-	errOtherSpace = errors.New("the lesson was taught with another model or another view of the camera (go back to that, or begin a new lesson)")
-)
+// errOtherSpace keeps a lesson from answering.
+var errOtherSpace = errors.New("the lesson was taught with another model or another view of the camera (go back to that, or begin a new lesson)")
 
 // An action is what the teacher is asked to do.
 type action uint8
 
 const (
-	actSpace    action = iota + 1 // fold in this embedding space from now on
-	actSample                     // keep one frame
+	actSample   action = iota + 1 // keep one frame
 	actRelease                    // the press is over
 	actTakeBack                   // take back the class's last press
 	actForget                     // forget the class
@@ -54,7 +54,6 @@ type request struct {
 	button device.Button
 	press  int // samples and releases: as numbered by the press machine
 	want   *want
-	space  *inference.Space // actSpace
 }
 
 // An outcome is what became of a request. The contents are those after it.
@@ -62,7 +61,8 @@ type request struct {
 type outcome struct {
 	request
 	kept     lesson.Example // sample: the one that is durable now
-	skipped  bool           // sample: nearly identical to the last one kept, or one too many
+	skipped  bool           // sample: nearly identical to the last one kept
+	full     bool           // sample: the press has kept enough frames
 	restored bool           // new: the last lesson was brought back
 	err      error
 	contents lesson.Contents
@@ -92,24 +92,25 @@ type openPress struct {
 // teacher owns the lesson: it keeps frames, carries out operations in the order
 // in which they were asked for, and folds the head.
 type teacher struct {
-	lessons  Lessons
-	encode   func(frame.Frame) ([]byte, error) // nil: no pictures
-	same     func(a, b *inference.Thumb) bool  // nil: nothing is skipped
-	withdraw func(*want)                       // a want that nobody waits for
-	health   *supervise.Health
-	done     func(context.Context, outcome) // after every request
-	folded   func(context.Context, *lesson.Fold, inference.Space)
+	lessons Lessons
+	encode  func(frame.Frame) ([]byte, error) // nil: no pictures
+	same    func(a, b *inference.Thumb) bool  // nil: nothing is skipped
+	vision  *vision                           // serves the wants
+	health  *supervise.Health
+	done    func(context.Context, outcome) // after every request
+	folded  func(context.Context, *lesson.Fold, inference.Space)
 
-	mu    sync.Mutex
-	queue []request
-	wake  chan struct{} // something was queued
+	mu      sync.Mutex
+	queue   []request
+	entered *inference.Space // a new one to fold in
+	wake    chan struct{}    // something was queued or entered
 
 	// The rest belongs to run.
-	space    *inference.Space // to fold in; nil until an embedder is there
-	open     map[int]*openPress
-	stale    bool // the head does not know the last change
-	lastFold time.Time
-	unwell   bool // the last write failed for a reason that may go away
+	space  *inference.Space // to fold in; nil until an embedder is there
+	open   map[int]*openPress
+	stale  time.Time // since when the head does not know all; zero if it does
+	refits time.Time // the next fold is not before it
+	unwell bool      // the last write failed for a reason that may go away
 }
 
 // ask queues a request. It does not wait; the machine bounds how much does.
@@ -117,6 +118,19 @@ func (t *teacher) ask(r request) {
 	t.mu.Lock()
 	t.queue = append(t.queue, r)
 	t.mu.Unlock()
+	t.rouse()
+}
+
+// enter says in which embedding space to fold from now on. It does not wait. No
+// sight of that space is served before.
+func (t *teacher) enter(s inference.Space) {
+	t.mu.Lock()
+	t.entered = &s
+	t.mu.Unlock()
+	t.rouse()
+}
+
+func (t *teacher) rouse() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
@@ -142,19 +156,20 @@ func (t *teacher) run(ctx context.Context) {
 	defer retry.Stop()
 	t.wrote(t.lessons.Writable())
 	for ctx.Err() == nil {
-		if r, ok := t.take(); ok {
-			if r.action == actSpace {
-				t.space, t.stale, t.lastFold = r.space, true, time.Time{}
-			} else {
-				t.done(ctx, t.carryOut(ctx, r))
-			}
+		t.move(ctx)
+		r, ok := t.take()
+		if ok {
+			t.done(ctx, t.carryOut(ctx, r))
+		}
+		if !ok || !t.stale.IsZero() && time.Since(t.stale) >= refitWithin {
 			t.refit(ctx)
+		}
+		if ok {
 			continue
 		}
-		t.refit(ctx)
 		var refitDue, retryDue <-chan time.Time
-		if t.stale && t.space != nil {
-			refit.Reset(refitEvery - time.Since(t.lastFold))
+		if !t.stale.IsZero() && t.space != nil {
+			refit.Reset(time.Until(t.refits))
 			refitDue = refit.C
 		}
 		if t.unwell {
@@ -170,19 +185,44 @@ func (t *teacher) run(ctx context.Context) {
 			t.wrote(err)
 			if err == nil {
 				// The file may have been read for the first time.
-				t.stale, t.lastFold = true, time.Time{}
+				t.changed()
+				t.refits = time.Time{}
 				t.done(ctx, outcome{contents: t.lessons.Contents()})
 			}
 		}
 	}
 }
 
+// move folds what is on file in a space that was entered.
+func (t *teacher) move(ctx context.Context) {
+	t.mu.Lock()
+	s := t.entered
+	t.entered = nil
+	t.mu.Unlock()
+	if s != nil {
+		t.space = s
+		t.fold(ctx)
+	}
+}
+
+// changed notes that the head does not know all any more.
+func (t *teacher) changed() {
+	if t.stale.IsZero() {
+		t.stale = time.Now()
+	}
+}
+
 // refit folds if the head is stale and the last fold is old enough.
 func (t *teacher) refit(ctx context.Context) {
-	if !t.stale || t.space == nil || time.Since(t.lastFold) < refitEvery {
-		return
+	if !t.stale.IsZero() && t.space != nil && !time.Now().Before(t.refits) {
+		t.fold(ctx)
 	}
-	t.stale, t.lastFold = false, time.Now()
+}
+
+// fold folds the lesson as it is.
+func (t *teacher) fold(ctx context.Context) {
+	t.stale = time.Time{}
+	began := time.Now()
 	f, err := t.lessons.Fold(*t.space)
 	if err == nil && f.Frames == 0 && t.lessons.Contents().Frames > 0 {
 		err = errOtherSpace
@@ -192,6 +232,7 @@ func (t *teacher) refit(ctx context.Context) {
 	} else {
 		t.health.Clear(partLesson)
 	}
+	t.refits = time.Now().Add(max(refitEvery, time.Since(began)))
 	t.folded(ctx, f, *t.space)
 }
 
@@ -211,11 +252,10 @@ func (t *teacher) carryOut(ctx context.Context, r request) outcome {
 	o := outcome{request: r}
 	switch r.action {
 	case actSample:
-		o.kept, o.skipped, o.err = t.sample(ctx, r)
-		t.stale = t.stale || o.err == nil && !o.skipped
+		t.sample(ctx, &o)
 	case actRelease:
 		delete(t.open, r.press)
-		t.lastFold = time.Time{} // a burst ends with a fold, if the head is stale
+		t.refits = time.Time{} // a burst ends with a fold, if the head is stale
 	case actTakeBack:
 		_, o.err = t.lessons.TakeBack(r.button)
 	case actForget:
@@ -230,7 +270,8 @@ func (t *teacher) carryOut(ctx context.Context, r request) outcome {
 	if r.action >= actTakeBack {
 		t.wrote(o.err)
 		if o.err == nil {
-			t.stale, t.lastFold = true, time.Time{}
+			t.changed()
+			t.refits = time.Time{}
 		}
 	}
 	o.contents = t.lessons.Contents()
@@ -238,47 +279,67 @@ func (t *teacher) carryOut(ctx context.Context, r request) outcome {
 }
 
 // sample waits for the frame of a press and keeps it.
-func (t *teacher) sample(ctx context.Context, r request) (kept lesson.Example, skipped bool, err error) {
-	p := t.open[r.press]
+func (t *teacher) sample(ctx context.Context, o *outcome) {
+	p := t.open[o.press]
 	if p == nil {
 		p = &openPress{id: lesson.NewPressID()}
-		t.open[r.press] = p
+		t.open[o.press] = p
 	}
-	if p.kept >= perPress {
-		t.withdraw(r.want)
-		return kept, true, nil
+	if o.full = p.kept >= perPress; o.full {
+		t.vision.withdraw(o.want)
+		return
 	}
-	timer := time.NewTimer(time.Until(r.want.at) + patience)
-	defer timer.Stop()
-	var s *sight
-	select {
-	case s = <-r.want.got:
-	case <-timer.C:
-		// While the disk was slow, both the frame and the time may have come.
-		t.withdraw(r.want)
-		select {
-		case s = <-r.want.got:
-		default:
-			return kept, false, errNoFrame
-		}
-	case <-ctx.Done():
-		return kept, false, ctx.Err()
+	s, err := t.await(ctx, o.want)
+	if err != nil {
+		o.err = err
+		return
 	}
+	t.move(ctx) // the first fold in a space is of what was on file
 	// The empty desk is the same three times over; that is what it is for.
-	if p.kept > 0 && r.button != device.Nothing && t.same != nil && t.same(&p.last, &s.look.Thumb) {
-		return kept, true, nil
+	if p.kept > 0 && o.button != device.Nothing && t.same != nil && t.same(&p.last, &s.look.Thumb) {
+		o.skipped = true
+		return
 	}
-	k := lesson.Keep{Button: r.button, Press: p.id, Embedding: s.look.Embedding, Provenance: s.provenance}
+	k := lesson.Keep{Button: o.button, Press: p.id, Embedding: s.look.Embedding, Provenance: s.provenance}
 	if t.encode != nil {
 		if k.Picture, err = t.encode(s.frame); err != nil {
-			return kept, false, fmt.Errorf("picture of the press: %w", err)
+			o.err = fmt.Errorf("picture of the press: %w", err)
+			return
 		}
 	}
-	kept, err = t.lessons.Keep(k)
-	t.wrote(err)
-	if err == nil {
+	o.kept, o.err = t.lessons.Keep(k)
+	t.wrote(o.err)
+	if o.err == nil {
 		p.kept++
 		p.last = s.look.Thumb
+		t.changed()
 	}
-	return kept, false, err
+}
+
+// await waits for the sight of a want as long as there is hope.
+func (t *teacher) await(ctx context.Context, w *want) (*sight, error) {
+	timer := time.NewTimer(time.Until(w.at.Add(patience)))
+	defer timer.Stop()
+	for {
+		select {
+		case s := <-w.got:
+			return s, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-timer.C:
+		}
+		err := t.vision.hopeless(w)
+		if err == nil {
+			timer.Reset(patience)
+			continue
+		}
+		// While the disk was slow, both the frame and the time may have come.
+		t.vision.withdraw(w)
+		select {
+		case s := <-w.got:
+			return s, nil
+		default:
+			return nil, err
+		}
+	}
 }

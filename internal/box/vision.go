@@ -20,9 +20,21 @@ import (
 // and nothing.
 const maxClasses = 9
 
-// unreadable frames in a row are a fault of the camera; fewer are a bad cable's
-// daily life.
-const unreadable = 10
+const (
+	// unreadable frames in a row are a fault of the camera; fewer are a bad
+	// cable's daily life.
+	unreadable = 10
+	// lookWithin is how long a press waits for its frame to be looked at: the
+	// model may be loading, and a slow one may have another frame in hand.
+	lookWithin = 30 * time.Second
+)
+
+// Why a press got no picture, and what may be wrong with the camera's pictures.
+var (
+	errNoFrame = errors.New("the camera gave no picture for the press (see to the camera)")
+	errNoLook  = errors.New("the model did not look at the picture of the press in time (press again, or choose a smaller model)")
+	errFrozen  = errors.New("the camera repeats one picture (unplug it and plug it in again)")
+)
 
 // A look is what the loop learns from one frame. It holds no pointer to what
 // is used again for the next frame.
@@ -31,8 +43,8 @@ type look struct {
 	taken   time.Time
 	fitness inference.Fitness
 	fold    *lesson.Fold // that answered; nil: nothing was asked
-	opinion opinion
-	winner  int // class of fold
+	opinion opinion      // the slot is for the machine to fill in
+	winner  int          // class of fold
 	p       [maxClasses]float64
 	spent   time.Duration // from looking to the answer
 }
@@ -60,17 +72,28 @@ type vision struct {
 	every   time.Duration // between two looks, by day
 	asleep  atomic.Bool
 	fold    *atomic.Pointer[folded]
+	frozen  func(inference.Fitness, time.Time) bool // nil: never
 	health  *supervise.Health
 	opened  func(inference.Space)       // a new embedder is there
 	looked  func(context.Context, look) // after every frame
 
-	mu    sync.Mutex
-	wants []*want
-	wake  chan struct{} // a want came
+	mu     sync.Mutex
+	wants  []*want
+	newest time.Time     // when the newest frame was taken
+	wake   chan struct{} // a want came
 
+	eye       inference.Embedder // nil until one was opened
 	looking   inference.Look
 	answer    head.Answer
 	malformed int
+}
+
+// give takes a frame from the camera. f.Pix is the caller's again afterwards.
+func (v *vision) give(f frame.Frame) {
+	v.mu.Lock()
+	v.newest = f.Taken
+	v.mu.Unlock()
+	v.mailbox.Put(f)
 }
 
 // ask makes a want. It does not wait.
@@ -91,6 +114,23 @@ func (v *vision) withdraw(w *want) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.wants = slices.DeleteFunc(v.wants, func(x *want) bool { return x == w })
+}
+
+// hopeless says why a want that was not served so far will not be, or nil if it
+// may be yet.
+func (v *vision) hopeless(w *want) error {
+	if err := blind(v.health.Problems()); err != nil {
+		return fmt.Errorf("press not kept: %w", err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.newest.Before(w.at):
+		return errNoFrame
+	case time.Since(w.at) >= lookWithin:
+		return errNoLook
+	}
+	return nil
 }
 
 // wanted reports whether there is any want.
@@ -128,21 +168,23 @@ func (v *vision) serve(f frame.Frame, p inference.Provenance) {
 }
 
 // run opens the embedder and looks until ctx ends or the embedder fails. A
-// frame that cannot be read does not count as a failure of the embedder.
+// frame that cannot be read does not count as a failure of the embedder. The
+// embedder is left open; see close.
 func (v *vision) run(ctx context.Context) error {
+	v.close()
 	eye, err := v.open()
 	if err != nil {
 		return err
 	}
-	defer eye.Close()
+	v.eye = eye
 	v.health.Clear(partModel)
 	v.opened(eye.Space())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for due := time.Now(); ; {
 		// Wait until it is time to look, or until a press wants to.
-		if !v.wanted() {
-			timer.Reset(time.Until(due))
+		if wait := time.Until(due); wait > 0 && !v.wanted() {
+			timer.Reset(wait)
 			select {
 			case <-ctx.Done():
 				return nil
@@ -174,14 +216,26 @@ func (v *vision) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if v.malformed >= unreadable {
-			v.health.Clear(partPicture)
-		}
 		v.malformed = 0
+		if v.frozen != nil && v.frozen(v.looking.Fitness, f.Taken) {
+			// It shows what was there once: neither an answer nor an example.
+			v.health.Fail(partPicture, errFrozen)
+			continue
+		}
+		v.health.Clear(partPicture)
 		v.serve(f, eye.Provenance())
 		l := v.judge(f)
 		l.spent = time.Since(began)
 		v.looked(ctx, l)
+	}
+}
+
+// close frees the embedder, if there is one. It is for run, and for whoever ran
+// it once it has ended.
+func (v *vision) close() {
+	if v.eye != nil {
+		v.eye.Close()
+		v.eye = nil
 	}
 }
 
@@ -195,6 +249,6 @@ func (v *vision) judge(f frame.Frame) look {
 	fold.Head.Ask(v.looking.Embedding.Q, &v.answer)
 	l.fold, l.winner = fold.Fold, v.answer.Winner
 	copy(l.p[:], v.answer.P)
-	l.opinion = opinion{slot: slotOf(fold.Classes[l.winner]), accept: v.answer.Accept, theta: fold.Head.Report().Theta}
+	l.opinion.accept, l.opinion.theta = v.answer.Accept, fold.Head.Report().Theta
 	return l
 }
