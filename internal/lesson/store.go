@@ -38,9 +38,10 @@ type Store struct {
 	pictures KeepPictures
 	now      func() Moment
 
-	lock     *os.File // nil if it could not be had, or after Close
-	db       *sql.DB  // nil while the file is not open for writing
-	fault    error    // why nothing can be written; nil if all is well
+	lock     *os.File    // nil if it could not be had, or after Close
+	db       *sql.DB     // nil while the file is not open for writing
+	file     os.FileInfo // of the file that db writes
+	fault    error       // why nothing can be written; nil if all is well
 	closed   bool
 	contents *contents
 	fitter   head.Fitter
@@ -245,17 +246,37 @@ func (s *Store) openForWriting(missing bool, version int) error {
 		}
 		version = len(migrations())
 	}
+	// SQLite finds out only when it writes, and then blames the disk.
+	for _, path := range []string{s.path, filepath.Dir(s.path)} {
+		if err := unix.Access(path, unix.W_OK); err != nil {
+			return s.explain("opening it for writing", err)
+		}
+	}
 	db := openForWriting(s.path)
 	err := migrate(db, version)
 	if err == nil {
 		var c *contents
 		if c, err = load(db); err == nil {
+			s.file, err = os.Stat(s.path)
+		}
+		if err == nil {
 			s.db, s.contents = db, c
 			return nil
 		}
 	}
 	db.Close()
 	return s.explain("opening it for writing", err)
+}
+
+// inPlace reports whether the file that is being written is still the one under
+// its name: a stick may have been pulled, or a folder removed, and what is
+// written then goes nowhere.
+func (s *Store) inPlace() error {
+	now, err := os.Stat(s.path)
+	if err != nil || !os.SameFile(s.file, now) {
+		return unix.ENOENT
+	}
+	return nil
 }
 
 // create makes a lesson file with an empty lesson. It is made under another
@@ -360,6 +381,9 @@ func (s *Store) probe() error {
 			return err
 		})
 	}
+	if err == nil {
+		err = s.inPlace()
+	}
 	if err != nil {
 		return s.explain("trying to write", err)
 	}
@@ -397,6 +421,9 @@ func (s *Store) write(doing string, f func(*sql.Tx) (func(), error)) error {
 		apply, err = f(tx)
 		return err
 	})
+	if err == nil {
+		err = s.inPlace()
+	}
 	switch {
 	case err == nil:
 		s.fault = nil
