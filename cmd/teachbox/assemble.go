@@ -42,6 +42,15 @@ type assembly struct {
 // assemble puts a box together.
 func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	a := &appliance{wiring: cfg.Wiring()}
+	if !o.service {
+		b, err := readBackbone(cfg.Model)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := b.model.CutHead(); err != nil {
+			return nil, fmt.Errorf("model: %s: %w", b.path, err)
+		}
+	}
 	cam, err := a.camera(cfg, o.onFrame)
 	if err != nil && !o.service {
 		return nil, err

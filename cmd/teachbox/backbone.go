@@ -22,7 +22,7 @@ type backbone struct {
 	path    string
 	hash    string // SHA-256 of the file, hex
 	model   *graph.Model
-	labels  []string // nil if there are none
+	labels  []string // for classify; nil if there are none
 	threads int
 }
 
@@ -30,7 +30,6 @@ type backbone struct {
 // seen it yet.
 func readBackbone(c config.Model) (*backbone, error) {
 	b := &backbone{threads: c.Threads}
-	labels := c.Labels
 	path, own := c.File()
 	var known models.Model
 	if !own {
@@ -41,10 +40,6 @@ func readBackbone(c config.Model) (*backbone, error) {
 		folders := models.SearchPath(os.Getenv(modelsEnv))
 		if path, err = models.Find(known.Weights, folders); err != nil {
 			return nil, fmt.Errorf("model: %w", err)
-		}
-		if labels == "" {
-			// A model without its labels still learns and answers.
-			labels, _ = models.Find(known.Labels, folders)
 		}
 	}
 	data, err := models.ReadFile(path)
@@ -59,14 +54,33 @@ func readBackbone(c config.Model) (*backbone, error) {
 	if b.model, err = graph.Parse(data); err != nil {
 		return nil, fmt.Errorf("model: %s: %w", path, err)
 	}
-	if labels != "" {
-		if b.labels, err = models.ReadLabels(labels); err != nil {
-			return nil, fmt.Errorf("model.labels: %w", err)
-		}
-	}
 	sum := sha256.Sum256(data)
 	b.path, b.hash = path, hex.EncodeToString(sum[:])
 	return b, nil
+}
+
+// readLabels reads the names of what the configured model was trained on. Only
+// classify wants them; the box learns and answers without. A model of one's own
+// need not have any.
+func readLabels(c config.Model) ([]string, error) {
+	path := c.Labels
+	if _, own := c.File(); path == "" && !own {
+		known, err := models.ByName(c.Source)
+		if err != nil {
+			return nil, fmt.Errorf("model.source: %w", err)
+		}
+		if path, err = models.Find(known.Labels, models.SearchPath(os.Getenv(modelsEnv))); err != nil {
+			return nil, fmt.Errorf("model: %w", err)
+		}
+	}
+	if path == "" {
+		return nil, nil
+	}
+	labels, err := models.ReadLabels(path)
+	if err != nil {
+		return nil, fmt.Errorf("model.labels: %w", err)
+	}
+	return labels, nil
 }
 
 // embedder opens the backbone behind the camera's geometry.

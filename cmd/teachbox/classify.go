@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -29,7 +31,7 @@ type answer struct {
 	Probability float64 `json:"probability"`
 }
 
-func (c *classifyCmd) Run(top *cli, s std) error {
+func (c *classifyCmd) Run(ctx context.Context, top *cli, s std) error {
 	cfg, err := top.config()
 	if err != nil {
 		return err
@@ -38,6 +40,11 @@ func (c *classifyCmd) Run(top *cli, s std) error {
 	if err != nil {
 		return err
 	}
+	if !c.Embedding {
+		if b.labels, err = readLabels(cfg.Model); err != nil {
+			return err
+		}
+	}
 	look, done, err := c.open(b, cfg.Camera)
 	if err != nil {
 		return err
@@ -45,6 +52,9 @@ func (c *classifyCmd) Run(top *cli, s std) error {
 	defer done()
 	failed := 0
 	for _, path := range c.Pictures {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		f, err := readPicture(path)
 		if err == nil {
 			err = look(path, f, s)
@@ -127,14 +137,15 @@ func (c *classifyCmd) answers(b *backbone, path string, p []float64, s std) erro
 			Answers []answer `json:"answers"`
 		}{path, all})
 	}
-	fmt.Fprintln(s.out, path)
+	text := path + "\n"
 	for _, a := range all {
 		if a.Probability < 0.0005 {
 			break // 0.000
 		}
-		fmt.Fprintf(s.out, "  %.3f  %s\n", a.Probability, a.Label)
+		text += fmt.Sprintf("  %.3f  %s\n", a.Probability, a.Label)
 	}
-	return nil
+	_, err := io.WriteString(s.out, text)
+	return err
 }
 
 // embedding prints what the box would learn from.
@@ -155,6 +166,6 @@ func (c *classifyCmd) embedding(e inference.Embedder, path string, f frame.Frame
 			Embedding []int           `json:"embedding"`
 		}{path, l.Embedding.Space, l.Embedding.ZeroPoint, q})
 	}
-	fmt.Fprintln(s.out, path, strings.Trim(fmt.Sprint(l.Embedding.Q), "[]"))
-	return nil
+	_, err := fmt.Fprintln(s.out, path, strings.Trim(fmt.Sprint(l.Embedding.Q), "[]"))
+	return err
 }

@@ -31,10 +31,16 @@ type evalCmd struct {
 	JSON     bool   `help:"Print JSON."`
 }
 
+// maxEval bounds every number of the evaluation.
+const maxEval = 100_000
+
+// errInterrupted says that a signal ended a command before its end.
+var errInterrupted = errors.New("interrupted")
+
 func (c *evalCmd) Run(ctx context.Context, top *cli, s std) error {
 	for _, n := range append([]int{c.Classes - 1, c.Episodes, c.Held}, c.Presses...) {
-		if n < 1 {
-			return usageError{errors.New("eval: --presses, --episodes and --held want at least 1, --classes at least 2")}
+		if n < 1 || n > maxEval {
+			return usageError{fmt.Errorf("eval: --presses, --episodes and --held want 1 to %d, --classes 2 to %[1]d", maxEval)}
 		}
 	}
 	cfg, err := top.config()
@@ -61,7 +67,7 @@ func (c *evalCmd) Run(ctx context.Context, top *cli, s std) error {
 	if err != nil {
 		return err
 	}
-	rows, err := eval.Run(pictures, eval.Options{
+	rows, err := eval.Run(ctx, pictures, eval.Options{
 		Classes: c.Classes, Presses: c.Presses, Episodes: c.Episodes, Held: c.Held, Seed: c.Seed,
 	})
 	if err != nil {
@@ -113,7 +119,7 @@ func embedAll(ctx context.Context, e inference.Embedder, files []eval.File, s st
 	var pictures []eval.Picture
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
-			return nil, errors.New("interrupted")
+			return nil, errInterrupted
 		}
 		q, err := embedFile(e, f.Path)
 		if err != nil {

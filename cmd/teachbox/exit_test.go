@@ -25,7 +25,7 @@ func TestExitCodes(t *testing.T) {
 		{"run --nonsense", 2, "unknown flag --nonsense"},
 		{"run --photos x", 2, "--photos and --script want --sim"},
 		{"run --script x", 2, "--photos and --script want --sim"},
-		{"eval --presses 0 x", 2, "want at least 1"},
+		{"eval --presses 0 x", 2, "want 1 to 100000"},
 		{"eval --presses x x", 2, "expected a valid"},
 		{"classify", 2, `expected "<picture> ..."`},
 		{"eval no-such-folder", 1, "no such folder"},

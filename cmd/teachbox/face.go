@@ -120,8 +120,10 @@ func (f *face) run(ctx context.Context, quit func()) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if f.draw(f.view()) != nil {
-				quit() // whoever looked has gone
+			// A log that nobody reads any more is no reason to end the box; a
+			// terminal that has gone is.
+			if f.draw(f.view()) != nil && f.terminal != nil {
+				quit()
 				return
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -22,11 +23,21 @@ const systemConfig = "/etc/teachbox/teachbox.toml"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the program at once
+		// The LEDs are dark by now, and what was acknowledged is on the disk:
+		// whatever still hangs is not worth waiting for.
+		time.AfterFunc(grace, func() { os.Exit(exitFailed) })
+	})
+	// A reader that goes away is no reason to end a box: writing gives an error.
+	signal.Ignore(syscall.SIGPIPE)
 	code := run(ctx, os.Args[1:], std{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
 }
+
+// grace is how long the program may take to end after the first signal.
+const grace = 5 * time.Second
 
 // cli is the command line.
 type cli struct {

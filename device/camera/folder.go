@@ -38,6 +38,7 @@ const (
 type Folder struct {
 	dir  string
 	opts FolderOptions
+	told map[string]bool // pictures that Log was told of; bounded by maxPictures
 }
 
 // FolderOptions say how the pictures are shown.
@@ -58,7 +59,7 @@ func NewFolder(dir string, o FolderOptions) (*Folder, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Folder{dir, o}, nil
+	return &Folder{dir: dir, opts: o, told: make(map[string]bool)}, nil
 }
 
 // String names the camera for people.
@@ -71,7 +72,6 @@ func (f *Folder) String() string { return "folder " + f.dir }
 func (f *Folder) Run(ctx context.Context, emit func(frame.Frame)) error {
 	period := time.Duration(float64(time.Second) / f.opts.Rate)
 	shows := max(1, (f.opts.Dwell+period/2)/period) // frames of each picture
-	logged := make(map[string]bool)
 
 	tick := time.NewTicker(period)
 	defer tick.Stop()
@@ -88,8 +88,8 @@ func (f *Folder) Run(ctx context.Context, emit func(frame.Frame)) error {
 		for _, name := range names {
 			picture, err := load(filepath.Join(f.dir, name))
 			if err != nil {
-				if !logged[name] {
-					logged[name] = true
+				if !f.told[name] && len(f.told) < maxPictures {
+					f.told[name] = true
 					f.opts.Log.Warn("picture passed over", "folder", f.dir, "picture", name, "err", err)
 				}
 				if ctx.Err() != nil {

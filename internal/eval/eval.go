@@ -4,6 +4,7 @@
 package eval
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -72,8 +73,8 @@ type Row struct {
 
 // Run draws episodes from the pictures, set by set, and returns a row for each
 // set and number of presses for which the set has pictures enough. The error
-// wraps ErrPictures if there is none.
-func Run(pictures []Picture, o Options) ([]Row, error) {
+// wraps ErrPictures if there is none, or is that of ctx.
+func Run(ctx context.Context, pictures []Picture, o Options) ([]Row, error) {
 	if o.Classes == 0 {
 		o.Classes = 5
 	}
@@ -91,6 +92,9 @@ func Run(pictures []Picture, o Options) ([]Row, error) {
 		for _, presses := range o.Presses {
 			var results []Result
 			for n := range o.Episodes {
+				if err := ctx.Err(); err != nil {
+					return nil, err
+				}
 				e, ok := draw(pictures, set, presses, n, o)
 				if !ok {
 					break

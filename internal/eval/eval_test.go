@@ -153,7 +153,7 @@ func TestDrawTooFew(t *testing.T) {
 func TestRunSeparable(t *testing.T) {
 	pictures := collection(2, 7, 12, separable)
 	o := Options{Presses: []int{1, 5, 100}, Episodes: 10, Held: 4}
-	rows, err := Run(pictures, o)
+	rows, err := Run(t.Context(), pictures, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestRunSeparable(t *testing.T) {
 			t.Errorf("%s, %d presses: untaught classes accepted: %v, other sets: %v, want nearly none", r.Set, r.Presses, r.Near, r.Far)
 		}
 	}
-	again, err := Run(pictures, o)
+	again, err := Run(t.Context(), pictures, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestEpisodeRun(t *testing.T) {
 
 func TestRunUninformed(t *testing.T) {
 	for _, classes := range []int{2, 5} {
-		rows, err := Run(collection(1, classes, 40, uninformed), Options{Presses: []int{3}, Classes: classes, Episodes: 50})
+		rows, err := Run(t.Context(), collection(1, classes, 40, uninformed), Options{Presses: []int{3}, Classes: classes, Episodes: 50})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestRunUninformed(t *testing.T) {
 
 // TestRunDefaults shows what the zero Options are.
 func TestRunDefaults(t *testing.T) {
-	rows, err := Run(collection(1, 7, 22, separable), Options{})
+	rows, err := Run(t.Context(), collection(1, 7, 22, separable), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,16 +250,16 @@ func TestRunRefuses(t *testing.T) {
 		"one class": collection(1, 1, 50, uninformed),
 		"too few":   collection(3, 5, 3, uninformed),
 	} {
-		if _, err := Run(pictures, Options{Presses: []int{5, 3}}); !errors.Is(err, ErrPictures) || err.Error() != want {
+		if _, err := Run(t.Context(), pictures, Options{Presses: []int{5, 3}}); !errors.Is(err, ErrPictures) || err.Error() != want {
 			t.Errorf("%s: error %v, want %s", name, err, want)
 		}
 	}
-	if _, err := Run(nil, Options{Presses: []int{}}); !errors.Is(err, ErrPictures) {
+	if _, err := Run(t.Context(), nil, Options{Presses: []int{}}); !errors.Is(err, ErrPictures) {
 		t.Errorf("an empty list of presses: error %v, want %v", err, ErrPictures)
 	}
 	mixed := collection(1, 2, 4, uninformed)
 	mixed[0].Q = mixed[0].Q[:10]
-	if _, err := Run(mixed, Options{Presses: []int{3}, Episodes: 20}); !errors.Is(err, head.ErrExamples) {
+	if _, err := Run(t.Context(), mixed, Options{Presses: []int{3}, Episodes: 20}); !errors.Is(err, head.ErrExamples) {
 		t.Errorf("embeddings of unequal length: error %v, want %v", err, head.ErrExamples)
 	}
 }
