@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"teachbox/device"
 	"teachbox/inference"
@@ -15,48 +17,74 @@ import (
 const (
 	minSide, maxSide = 32, 4096 // of a camera's picture; no model sees more than a few hundred pixels
 	maxPin           = 27       // last GPIO of the Pi's 40-pin header, BCM number
-	noPin            = math.MinInt
+	maxControls      = 64       // a camera has some twenty
+	maxName          = 31       // bytes of a line's name or a chip's label: GPIO_MAX_NAME_SIZE of linux/gpio.h less one
 )
 
 // A key is one setting of a configuration.
 type key struct {
 	name  string      // such as "camera.width"; slots are counted from one, as in "panel.slots#1.led.pin"
-	value any         // where it lives: *string, *int, *float64, *bool or *Duration
+	value any         // where it lives: *string, *int, *float64, *bool, *Duration or control
 	want  string      // what may stand there, for people
 	fault string      // what is wrong when ok says no
 	ok    func() bool // nil: every value is good
+}
+
+// A control is where a setting of the camera lives: a map has no addresses.
+type control struct {
+	of   map[string]int
+	name string
 }
 
 // keys lists every setting of c, in the order of teachbox.toml. The pins are
 // those that c.Panel has.
 func (c *Config) keys() []key {
 	ks := []key{
-		{"camera.source", &c.Camera.Source, `"auto", "sim" or "folder:PATH"`, "not a camera", func() bool {
-			folder, ok := c.Camera.Folder()
-			return ok && isPath(folder) || c.Camera.Source == "auto" || c.Camera.Source == "sim"
+		{"camera.source", &c.Camera.Source, `"auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH"`, "not a camera", func() bool {
+			if folder, ok := c.Camera.Folder(); ok {
+				return isPath(folder)
+			}
+			if which, ok := c.Camera.V4L2(); ok {
+				return !strings.ContainsRune(which, 0) && c.Camera.Source != "v4l2:"
+			}
+			return slices.Contains([]string{SourceAuto, SourceRPiCam, SourceSim}, c.Camera.Source)
 		}},
-		{"camera.width", &c.Camera.Width, fmt.Sprintf("an even number from %d to %d", minSide, maxSide), "out of range", func() bool {
-			return c.Camera.Width >= minSide && c.Camera.Width <= maxSide && c.Camera.Width%2 == 0 // YUYV comes in pairs
+		{"camera.width", &c.Camera.Width, fmt.Sprintf("an even number from %d to %d, or 0", minSide, maxSide), "out of range", func() bool {
+			w := c.Camera.Width
+			return w == 0 || w >= minSide && w <= maxSide && w%2 == 0 // YUYV comes in pairs
 		}},
-		between("camera.height", &c.Camera.Height, minSide, maxSide),
+		{"camera.height", &c.Camera.Height, fmt.Sprintf("a whole number from %d to %d with a width, 0 without", minSide, maxSide), "out of range", func() bool {
+			h := c.Camera.Height
+			return (h == 0) == (c.Camera.Width == 0) && (h == 0 || h >= minSide && h <= maxSide)
+		}},
 		oneOf("camera.rotation", &c.Camera.Rotation, 0, 90, 180, 270),
 		oneOf("camera.flip", &c.Camera.Flip, "", "h", "v", "hv"),
 		{"camera.crop", &c.Camera.Crop, `"squash", "center" or "x,y,w,h" in fractions of the picture such as "0.1,0,0.8,1"`, "not a crop", func() bool {
 			_, err := inference.ParseCrop(c.Camera.Crop)
 			return err == nil
 		}},
+		{name: "camera.hold", value: &c.Camera.Hold, want: "true or false"},
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Camera.Controls)) {
+		ks = append(ks, key{controlsKey + "." + name, control{c.Camera.Controls, name}, "a whole number of at most 32 bits", "out of range", func() bool {
+			v := c.Camera.Controls[name]
+			return isControl(name) && v >= math.MinInt32 && v <= math.MaxInt32
+		}})
+	}
+	ks = append(ks,
 		between("box.rate", &c.Box.Rate, 1, 60),
 		between("box.night_after", &c.Box.NightAfter, Duration(time.Second), Duration(24*time.Hour)),
-		{"model.source", &c.Model.Source, `a name such as "mobilenet_v1_1.0_224_quant", or a path that ends in ".tflite"`, "not a model", func() bool {
+		key{"model.source", &c.Model.Source, `a name such as "mobilenet_v1_1.0_224_quant", or a path that ends in ".tflite"`, "not a model", func() bool {
 			_, file := c.Model.File()
 			return isPath(c.Model.Source) && (file || !strings.ContainsAny(c.Model.Source, `/\`))
 		}},
-		{"model.labels", &c.Model.Labels, `a path, or ""`, "not a path", func() bool {
+		key{"model.labels", &c.Model.Labels, `a path, or ""`, "not a path", func() bool {
 			return c.Model.Labels == "" || isPath(c.Model.Labels)
 		}},
 		between("model.threads", &c.Model.Threads, 1, 4),
+		oneOf("panel.source", &c.Panel.Source, SourceGPIO, SourceSim),
 		oneOf("panel.preset", &c.Panel.Preset, PresetDefault, PresetCoral),
-	}
+	)
 	if b := c.Panel.Nothing; b != nil {
 		ks = append(ks, b.keys(nothingKey)...)
 	}
@@ -83,18 +111,42 @@ func (c *Config) keys() []key {
 }
 
 func (b *Button) keys(name string) []key {
-	return []key{
-		between(name+".pin", &b.Pin, 0, maxPin),
+	return append(b.Line.keys(name),
 		oneOf(name+".pull", &b.Pull, PullUp, PullDown, PullNone),
 		oneOf(name+".active", &b.Active, ActiveLow, ActiveHigh),
-	}
+	)
 }
 
 func (l *LED) keys(name string) []key {
+	return append(l.Line.keys(name), oneOf(name+".active", &l.Active, ActiveLow, ActiveHigh))
+}
+
+func (l *Line) keys(name string) []key {
+	pin := between(name+pinKey, (*int)(&l.Pin), 0, maxPin)
+	inRange := pin.ok
+	pin.ok = func() bool { return l.Name != "" && l.Pin == NoPin || inRange() }
 	return []key{
-		between(name+".pin", &l.Pin, 0, maxPin),
-		oneOf(name+".active", &l.Active, ActiveLow, ActiveHigh),
+		pin,
+		{name + lineKey, &l.Name, `a line's name such as "GPIO17", or its chip's label and its offset such as "pinctrl-rp1:17", and no pin beside it`, "not a line", func() bool {
+			return l.Name == "" || l.Pin == NoPin && isLine(l.Name)
+		}},
 	}
+}
+
+// isLine reports whether a line can be called that.
+func isLine(name string) bool {
+	line := Line{Name: name}
+	chip, _, ok := line.Offset()
+	if !ok {
+		chip = name
+	}
+	return chip != "" && len(chip) <= maxName && strings.IndexFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
+
+// isControl reports whether a control of a camera can be called that: the
+// kernel's name in lower case, with _ for whatever is no letter or digit.
+func isControl(name string) bool {
+	return len(name) <= maxName && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 // slotName names slot n, counted from one as people do.
@@ -145,19 +197,34 @@ func (c *Config) Validate() error {
 // check returns what is wrong with the values of c.
 func (c *Config) check() []problem {
 	var ps []problem
-	pins := make(map[int]string) // which key has taken a pin
+	pins := make(map[string]string) // which key has taken a line
 	for _, k := range c.keys() {
 		if p, ok := k.check(); !ok {
 			ps = append(ps, p)
 			continue
 		}
-		if pin, ok := k.value.(*int); ok && strings.HasSuffix(k.name, ".pin") {
-			if first, taken := pins[*pin]; taken {
-				ps = append(ps, problem{key: k.name, text: fmt.Sprintf("pin used twice (got %d, which is also %s; want a pin of its own)", *pin, first)})
-				continue
+		line := ""
+		switch v := k.value.(type) {
+		case *int:
+			if strings.HasSuffix(k.name, pinKey) && Pin(*v) != NoPin {
+				line = pinLine(*v)
 			}
-			pins[*pin] = k.name
+		case *string:
+			if strings.HasSuffix(k.name, lineKey) {
+				line = *v
+			}
 		}
+		if line == "" {
+			continue
+		}
+		if first, taken := pins[line]; taken {
+			ps = append(ps, problem{key: k.name, text: fmt.Sprintf("pin used twice (got %s, which is also %s; want a pin of its own)", k.got(), first)})
+			continue
+		}
+		pins[line] = k.name
+	}
+	if n := len(c.Camera.Controls); n > maxControls {
+		ps = append(ps, problem{key: controlsKey, text: fmt.Sprintf("too many controls (got %d; want at most %d)", n, maxControls)})
 	}
 	if n := len(c.Panel.Slots); n < 2 || n > device.MaxSlots {
 		ps = append(ps, problem{key: slotsKey, text: fmt.Sprintf("wrong number of slots (got %d; want 2 to %d)", n, device.MaxSlots)})
@@ -171,7 +238,7 @@ func (k key) check() (p problem, ok bool) {
 		return problem{}, true
 	}
 	got := k.got()
-	if got == `""` || got == strconv.Itoa(noPin) {
+	if got == `""` || got == strconv.Itoa(int(NoPin)) {
 		return problem{key: k.name, text: "missing (want " + k.want + ")"}, false
 	}
 	return k.wrong(k.fault, got), false
@@ -190,6 +257,8 @@ func (k key) got() string {
 		return fmt.Sprint(*v)
 	case *Duration:
 		return quote(v.String())
+	case control:
+		return fmt.Sprint(v.of[v.name])
 	}
 	panic("config: " + k.name + " has a value of an unknown type")
 }

@@ -32,22 +32,42 @@ type Config struct {
 	Sim    Sim    `toml:"sim"`
 }
 
+// The choices of Camera.Source, beside "v4l2", "v4l2:WHICH" and "folder:PATH".
+const (
+	SourceAuto   = "auto"   // the first camera that works
+	SourceRPiCam = "rpicam" // the Pi camera, by rpicam-vid
+	SourceSim    = "sim"    // simulated
+)
+
 // Camera says where pictures come from and what of them the model sees.
 type Camera struct {
-	Source   string `toml:"source"`   // "auto", "sim" or "folder:PATH"
-	Width    int    `toml:"width"`    // pixels, 32 to 4096
-	Height   int    `toml:"height"`   // pixels, 32 to 4096
+	Source   string `toml:"source"`
+	Width    int    `toml:"width"`    // pixels, 32 to 4096; 0: what the model needs
+	Height   int    `toml:"height"`   // pixels, 32 to 4096; 0 with Width
 	Rotation int    `toml:"rotation"` // degrees clockwise: 0, 90, 180, 270
 	Flip     string `toml:"flip"`     // "", "h", "v" or "hv"
 	// Crop is "squash", "center" or "x,y,w,h" as fractions of the picture.
 	// Parse writes the four numbers without blanks and in their shortest form,
 	// because the text is part of the embedding space.
 	Crop string `toml:"crop"`
+	Hold bool   `toml:"hold"` // exposure, gain and white balance stay as they are while there is a lesson
+	// Controls are set on a V4L2 camera when it is opened. The names are the
+	// kernel's in lower case, with _ for whatever is no letter or digit.
+	Controls map[string]int `toml:"controls"`
 }
 
 // Folder returns the path of a folder of pictures, if that is the source.
 func (c Camera) Folder() (path string, ok bool) {
 	return strings.CutPrefix(c.Source, "folder:")
+}
+
+// V4L2 returns which camera of the kernel is meant, "" for the first usable
+// one, if that is the source.
+func (c Camera) V4L2() (which string, ok bool) {
+	if c.Source == "v4l2" {
+		return "", true
+	}
+	return strings.CutPrefix(c.Source, "v4l2:")
 }
 
 // Box is the pace of the box.
@@ -120,7 +140,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // Default returns the configuration that holds where a file says nothing.
 func Default() *Config {
 	return &Config{
-		Camera: Camera{Source: "auto", Width: 640, Height: 480, Crop: "squash"},
+		Camera: Camera{Source: SourceAuto, Crop: "squash", Controls: map[string]int{}},
 		Box:    Box{Rate: 15, NightAfter: Duration(10 * time.Minute)},
 		Model:  Model{Source: models.Default, Threads: 1},
 		Panel:  preset(PresetDefault),

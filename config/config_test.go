@@ -75,6 +75,12 @@ func TestEveryKeyIsDocumentedAndChecked(t *testing.T) {
 	}
 	var documented []string
 	fileKeys("", file, &documented)
+	for _, k := range schema {
+		// A line stands for a pin; it is told of in words.
+		if instead, ok := strings.CutSuffix(k, lineKey); ok && slices.Contains(documented, instead+pinKey) {
+			documented = append(documented, k)
+		}
+	}
 	slices.Sort(documented)
 	if diff := cmp.Diff(schema, slices.Compact(documented)); diff != "" {
 		t.Errorf("keys of the schema and of teachbox.toml differ (-schema +file):\n%s", diff)
@@ -85,11 +91,18 @@ func schemaKeys(name string, typ reflect.Type, keys *[]string) {
 	for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
 		typ = typ.Elem()
 	}
+	if typ.Kind() == reflect.Map {
+		return // its keys are whatever the camera has
+	}
 	if typ.Kind() != reflect.Struct {
 		*keys = append(*keys, name)
 		return
 	}
 	for i := range typ.NumField() {
+		if typ.Field(i).Anonymous {
+			schemaKeys(name, typ.Field(i).Type, keys)
+			continue
+		}
 		tag, _, _ := strings.Cut(typ.Field(i).Tag.Get("toml"), ",")
 		schemaKeys(strings.TrimPrefix(name+"."+tag, "."), typ.Field(i).Type, keys)
 	}
@@ -121,38 +134,49 @@ led = { pin = 0 }
 
 func TestParse(t *testing.T) {
 	slotsAlone := Panel{
-		Preset: "default",
+		Source: SourceGPIO, Preset: "default",
 		Slots: []Slot{
-			{Button{2, PullDown, ActiveHigh}, LED{3, ActiveLow}},
-			{Button{4, PullNone, ActiveHigh}, LED{0, ActiveHigh}},
+			{Button{Line{Pin: 2}, PullDown, ActiveHigh}, LED{Line{Pin: 3}, ActiveLow}},
+			{Button{Line{Pin: 4}, PullNone, ActiveHigh}, LED{Line{Pin: 0}, ActiveHigh}},
 		},
 	}
 	full := slotsAlone
 	full.Preset = PresetCoral
-	full.Nothing, full.Status = &Button{26, PullUp, ActiveLow}, &LED{24, ActiveHigh}
+	full.Nothing, full.Status = &Button{Line{Pin: 26}, PullUp, ActiveLow}, &LED{Line{Pin: 24}, ActiveHigh}
 	for _, test := range []struct {
 		name, text string
 		edit       func(c *Config) // of the defaults
 	}{
 		{"CRLF and BOM", "\ufeff[box]\r\nrate = 30\r\n", func(c *Config) { c.Box.Rate = 30 }},
-		{"every type", "[camera]\nsource='folder:C:\\x'\nwidth=0x140\n[lesson]\nlocked=true\n[sim]\njitter=0\nseed=-1_000\n[box]\nnight_after='1h30m'\n",
+		{"every type", "[camera]\nsource='folder:C:\\x'\nwidth=0x140\nheight=240\n[lesson]\nlocked=true\n[sim]\njitter=0\nseed=-1_000\n[box]\nnight_after='1h30m'\n",
 			func(c *Config) {
-				c.Camera.Source, c.Camera.Width, c.Lesson.Locked = `folder:C:\x`, 320, true
+				c.Camera.Source, c.Camera.Width, c.Camera.Height, c.Lesson.Locked = `folder:C:\x`, 320, 240, true
 				c.Sim.Jitter, c.Sim.Seed, c.Box.NightAfter = 0, -1000, Duration(90*time.Minute)
 			}},
-		{"dotted and inline", "camera.width = 64\nbox = { rate = 1 }\n", func(c *Config) { c.Camera.Width, c.Box.Rate = 64, 1 }},
+		{"dotted and inline", "camera.width = 64\ncamera.height = 48\nbox = { rate = 1 }\n", func(c *Config) { c.Camera.Width, c.Camera.Height, c.Box.Rate = 64, 48, 1 }},
 		{"crop without blanks", `camera.crop = " 0, 0.50 ,1.0,.5"`, func(c *Config) { c.Camera.Crop = "0,0.5,1,0.5" }},
+		{"controls", "[camera.controls]\ngain = 12\nhue=-3\n[camera]\nhold=true", func(c *Config) {
+			c.Camera.Hold, c.Camera.Controls = true, map[string]int{"gain": 12, "hue": -3}
+		}},
+		{"controls inline", "camera.controls = { gain = 0x10 }", func(c *Config) { c.Camera.Controls = map[string]int{"gain": 16} }},
+		{"lines", "[panel]\nsource='sim'\n[[panel.slots]]\nbutton={line='SODIMM_55'}\nled={line='pinctrl-rp1:0'}\n[[panel.slots]]\nbutton={pin=1}\nled={line='a:b:17'}", func(c *Config) {
+			line := func(name string) Line { return Line{Pin: NoPin, Name: name} }
+			c.Panel = Panel{Source: SourceSim, Preset: PresetDefault, Slots: []Slot{
+				{Button{line("SODIMM_55"), PullUp, ActiveLow}, LED{line("pinctrl-rp1:0"), ActiveHigh}},
+				{Button{Line{Pin: 1}, PullUp, ActiveLow}, LED{line("a:b:17"), ActiveHigh}},
+			}}
+		}},
 		{"model file", `model.source = "/srv/m.tflite"`, func(c *Config) { c.Model.Source = "/srv/m.tflite" }},
 		{"preset", `panel.preset = "coral-teachable"`, func(c *Config) {
 			c.Panel = Panel{
-				Preset:  PresetCoral,
-				Nothing: &Button{16, PullDown, ActiveHigh},
-				Status:  &LED{20, ActiveLow},
+				Source: SourceGPIO, Preset: PresetCoral,
+				Nothing: &Button{Line{Pin: 16}, PullDown, ActiveHigh},
+				Status:  &LED{Line{Pin: 20}, ActiveLow},
 				Slots: []Slot{
-					{Button{6, PullDown, ActiveHigh}, LED{13, ActiveLow}},
-					{Button{5, PullDown, ActiveHigh}, LED{12, ActiveLow}},
-					{Button{24, PullDown, ActiveHigh}, LED{25, ActiveLow}},
-					{Button{27, PullDown, ActiveHigh}, LED{22, ActiveLow}},
+					{Button{Line{Pin: 6}, PullDown, ActiveHigh}, LED{Line{Pin: 13}, ActiveLow}},
+					{Button{Line{Pin: 5}, PullDown, ActiveHigh}, LED{Line{Pin: 12}, ActiveLow}},
+					{Button{Line{Pin: 24}, PullDown, ActiveHigh}, LED{Line{Pin: 25}, ActiveLow}},
+					{Button{Line{Pin: 27}, PullDown, ActiveHigh}, LED{Line{Pin: 22}, ActiveLow}},
 				},
 			}
 		}},
@@ -215,6 +239,7 @@ func TestHelpers(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	const pin = "a whole number from 0 to 27"
+	const line = `a line's name such as "GPIO17", or its chip's label and its offset such as "pinctrl-rp1:17", and no pin beside it`
 	for _, test := range []struct {
 		name, text string
 		want       []string // without "t.toml:"
@@ -229,15 +254,15 @@ func TestErrors(t *testing.T) {
 		{"empty", `lesson.keep_pictures = ""`, []string{`1: lesson.keep_pictures: missing (want "never", "lesson" or "always")`}},
 		{"too short", `box.night_after = "10ms"`, []string{`1: box.night_after: out of range (got "10ms"; want text such as "10m", from 1s to 24h)`}},
 		{"no unit", `box.night_after = "10"`, []string{`1: box.night_after: not a length of time (got "10"; want text such as "10m", from 1s to 24h)`}},
-		{"camera", `camera.source = "/dev/video0"`, []string{`1: camera.source: not a camera (got "/dev/video0"; want "auto", "sim" or "folder:PATH")`}},
-		{"folder without a path", `camera.source = "folder:"`, []string{`1: camera.source: not a camera (got "folder:"; want "auto", "sim" or "folder:PATH")`}},
+		{"camera", `camera.source = "/dev/video0"`, []string{`1: camera.source: not a camera (got "/dev/video0"; want "auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH")`}},
+		{"folder without a path", `camera.source = "folder:"`, []string{`1: camera.source: not a camera (got "folder:"; want "auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH")`}},
 		{"crop beyond the edge", `camera.crop = "0.5,0,0.6,1"`, []string{`1: camera.crop: not a crop (got "0.5,0,0.6,1"; want "squash", "center" or "x,y,w,h" in fractions of the picture such as "0.1,0,0.8,1")`}},
 		{"model", `model.source = "/srv/model"`, []string{`1: model.source: not a model (got "/srv/model"; want a name such as "mobilenet_v1_1.0_224_quant", or a path that ends in ".tflite")`}},
 		{"path with a zero byte", `sim.photos = "a\u0000"`, []string{`1: sim.photos: not a path (got "a\x00"; want the path of a folder, or "")`}},
 
 		// Types.
-		{"number as text", `camera.width = "640"`, []string{`1: camera.width: wrong type (got "640"; want an even number from 32 to 4096)`}},
-		{"text as number", "[camera]\nsource = 1.50", []string{`2: camera.source: wrong type (got 1.50; want "auto", "sim" or "folder:PATH")`}},
+		{"number as text", `camera.width = "640"`, []string{`1: camera.width: wrong type (got "640"; want an even number from 32 to 4096, or 0)`}},
+		{"text as number", "[camera]\nsource = 1.50", []string{`2: camera.source: wrong type (got 1.50; want "auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH")`}},
 		{"bool as text", `lesson.locked = "yes"`, []string{`1: lesson.locked: wrong type (got "yes"; want true or false)`}},
 		{"fraction", "sim.seed = 1.5", []string{"1: sim.seed: wrong type (got 1.5; want a whole number)"}},
 		{"duration as number", "box.night_after = 10", []string{`1: box.night_after: wrong type (got 10; want text such as "10m", from 1s to 24h)`}},
@@ -283,6 +308,22 @@ func TestErrors(t *testing.T) {
 		{"status alone", "\n[panel]\nstatus = { pin = 4 }", []string{"2: panel.slots: wrong number of slots (got 0; want 2 to 8)"}},
 		{"no slots", "panel.slots = []", []string{"1: panel.slots: wrong number of slots (got 0; want 2 to 8)"}},
 		{"one slot", "[[panel.slots]]\nbutton.pin = 1\nled.pin = 2", []string{"1: panel.slots: wrong number of slots (got 1; want 2 to 8)"}},
+
+		{"pin and line", "[panel]\nstatus = { pin = 7, line = 'GPIO7' }\n" + twoSlots, []string{
+			`2: panel.status.line: not a line (got "GPIO7"; want ` + line + ")",
+		}},
+		{"pin and line alike", "[panel]\nstatus = { line = 'GPIO4' }\n" + twoSlots, []string{"8: panel.slots#2.button.pin: pin used twice (got 4, which is also panel.status.line; want a pin of its own)"}},
+		{"offset without a chip", "[panel]\nstatus = { line = ':4' }\n" + twoSlots, []string{`2: panel.status.line: not a line (got ":4"; want ` + line + ")"}},
+		{"no panel", "panel.source = 'usb'", []string{`1: panel.source: not a choice (got "usb"; want "gpio" or "sim")`}},
+
+		// Cameras.
+		{"V4L2 without a name", `camera.source = "v4l2:"`, []string{`1: camera.source: not a camera (got "v4l2:"; want "auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH")`}},
+		{"width alone", "camera.width = 640", []string{"1: camera.height: out of range (got 0; want a whole number from 32 to 4096 with a width, 0 without)"}},
+		{"control of a wrong type", "[camera.controls]\ngain = 'high'", []string{`2: camera.controls.gain: wrong type (got "high"; want a whole number of at most 32 bits)`}},
+		{"control too large", "[camera.controls]\ngain = 3000000000", []string{"2: camera.controls.gain: out of range (got 3000000000; want a whole number of at most 32 bits)"}},
+		{"control with capitals", "[camera.controls]\nGain = 1", []string{"2: camera.controls.Gain: unknown key (got camera.controls.Gain; want one that the documentation lists)"}},
+		{"control twice", "[camera.controls]\ngain = 1\ngain = 2", []string{"3: camera.controls.gain: said twice (got it in line 2 already; want it once)"}},
+		{"controls are no table", "camera.controls = 5", []string{"1: camera.controls: wrong type (got 5; want [camera.controls])"}},
 
 		// The file.
 		{"syntax after other errors", "[box]\nrate = 0\nnight_after = 10m\nrats = 1", []string{
@@ -421,6 +462,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("panel.slots=[{button={pin=1},led={pin=2}},5]\n[panel.slots.x]\n[[panel.slots]]\n"))
 	f.Add([]byte("[box]\nrate=010\n[box]\nbox.rate=1e3\n\"\"=''\n"))
 	f.Add([]byte("\ufeffcamera={crop='0,0,1,1',width=0x80}\r\n"))
+	f.Add([]byte("[panel]\nstatus={line='a:1'}\n[camera.controls]\ngain=-1\n[[panel.slots]]\nbutton={line='x'}\nled={pin=0}\n[[panel.slots]]\nbutton={pin=1}\nled={line='GPIO2'}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("t.toml", append(make([]byte, 0, len(data)+1), data...))
 		if err != nil {

@@ -23,7 +23,12 @@ const (
 	slotsKey   = "panel.slots"
 	nothingKey = "panel.nothing"
 	statusKey  = "panel.status"
+	pinKey     = ".pin"
+	lineKey    = ".line"
 )
+
+// controlsKey is the one table whose keys are the camera's, not ours.
+const controlsKey = "camera.controls"
 
 // A file is a configuration file while it is read. go-toml's decoder stops at
 // the first value of a wrong type and forgets where the good ones stood.
@@ -196,10 +201,17 @@ func (f *file) config() *Config {
 		c.Panel.Slots[i] = Slot{newButton(), newLED()}
 	}
 	*c.Panel.Nothing, *c.Panel.Status = newButton(), newLED()
+	for _, s := range f.settings {
+		if name, ok := strings.CutPrefix(s.name, controlsKey+"."); ok && isControl(name) && len(c.Camera.Controls) <= maxControls {
+			c.Camera.Controls[name] = 0
+		}
+	}
 	f.assign(c.keys())
 
 	if !f.says(slotsKey) && !f.says(nothingKey) && !f.says(statusKey) {
+		source := c.Panel.Source
 		c.Panel = preset(c.Panel.Preset)
+		c.Panel.Source = source
 		return c
 	}
 	c.Panel.Slots = c.Panel.Slots[:f.slots]
@@ -216,8 +228,8 @@ func (f *file) config() *Config {
 	return c
 }
 
-func newButton() Button { return Button{Pin: noPin, Pull: PullUp} }
-func newLED() LED       { return LED{Pin: noPin, Active: ActiveHigh} }
+func newButton() Button { return Button{Line: Line{Pin: NoPin}, Pull: PullUp} }
+func newLED() LED       { return LED{Line: Line{Pin: NoPin}, Active: ActiveHigh} }
 
 // complete fills in the level of a pressed button where the pull tells it.
 func (f *file) complete(b *Button, name string) {
@@ -237,8 +249,8 @@ func (f *file) says(name string) bool { return f.lines[name] > 0 }
 
 // assign puts the values of the settings into keys.
 func (f *file) assign(keys []key) {
-	known := make(map[string]*key) // nil for a table
-	var names []string             // of keys and tables, for suggestions
+	known := map[string]*key{controlsKey: nil} // nil for a table
+	names := []string{controlsKey}             // of keys and tables, for suggestions
 	for i := range keys {
 		for name, k := keys[i].name, &keys[i]; name != ""; name, k = parent(name), nil {
 			if _, ok := known[name]; !ok {
@@ -323,6 +335,15 @@ func (k *key) set(s setting) string {
 				return "out of range"
 			}
 			*v = int(n)
+			return ""
+		}
+	case control:
+		if s.kind == unstable.Integer {
+			n, err := strconv.ParseInt(s.text, 0, 32)
+			if err != nil {
+				return "out of range"
+			}
+			v.of[v.name] = int(n)
 			return ""
 		}
 	case *float64:
