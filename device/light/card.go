@@ -76,7 +76,7 @@ func Card(out io.Writer, w device.Wiring) error {
 	slices.Reverse(signals) // good news first, then by the count of blinks
 	slices.SortStableFunc(signals, func(a, b Signal) int { return len(a.Rhythm) - len(b.Rhythm) })
 	for _, g := range signals {
-		if g.When == Hint && !w.Nothing || g.When&faults == 0 && !w.Status {
+		if g.When == Hint && !w.Nothing || g.When&Faults == 0 && !w.Status {
 			continue
 		}
 		c.row(strip(g.Rhythm, false), strings.TrimSpace(g.Means+" "+g.Do))

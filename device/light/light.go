@@ -254,7 +254,7 @@ func (s *State) base(m *moment) {
 	all := device.AllSlots(s.wiring.Slots)
 	row := s.signal()
 	g := s.signals[row]
-	fault := !s.wiring.Status && g.When&faults != 0
+	fault := !s.wiring.Status && g.When&Faults != 0
 
 	var beat bool
 	if s.wiring.Status || fault {

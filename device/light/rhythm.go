@@ -54,8 +54,9 @@ const (
 	Hint                                 // the box asks for the empty desk
 	Asleep                               // the scene has been dark for long
 
-	Well   Conditions = 0
-	faults            = FaultCamera | FaultStorage | FaultPower | FaultSoftware
+	Well Conditions = 0
+	// Faults is all that only a person can mend.
+	Faults = FaultCamera | FaultStorage | FaultPower | FaultSoftware
 )
 
 // A Signal is one row of the table that the LEDs and the card are made from.

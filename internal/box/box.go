@@ -54,6 +54,10 @@ type Parts struct {
 	// Frozen is given every frame that was looked at, with the moment at which it
 	// was taken, and reports whether the camera repeats one picture; nil: never.
 	Frozen func(inference.Fitness, time.Time) bool
+	// Hold is told when the first thing of a lesson was taught, and when nothing
+	// is taught any more, so that a camera can keep its colours in between. It
+	// must not wait. nil: nobody is told.
+	Hold func(taught bool)
 }
 
 // Options says how a box behaves.
@@ -282,7 +286,12 @@ func (b *Box) loop(ctx context.Context) {
 	defer timer.Stop()
 	effects := b.machine.step(now, &input{}) // the buttons' life begins
 	var shown device.Lights
+	held := false
 	for showing := false; ; {
+		if taught := len(b.machine.contents.Classes) > 0; b.parts.Hold != nil && taught != held {
+			b.parts.Hold(taught)
+			held = taught
+		}
 		lights, next := b.machine.light.Levels(now)
 		if !showing || lights != shown {
 			err := b.parts.Panel.Show(lights)

@@ -667,6 +667,31 @@ func TestPush(t *testing.T) {
 }
 
 // TestEncode says what happens to a press when there are no pictures to keep.
+// TestHeldColours: the camera is told when there is something whose colours
+// should stay.
+func TestHeldColours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		r := start(t, func(s setup) {
+			s.parts.Hold = func(taught bool) {
+				told = append(told, fmt.Sprint(taught, " at ", time.Since(s.rig.began).Round(time.Second)))
+			}
+		})
+		r.settle()
+		r.wait(10 * time.Second)
+		r.tap(0)
+		r.tap(1)
+		r.wait(10 * time.Second)
+		r.hold(device.Nothing, 6*time.Second) // a new lesson
+		r.wait(10 * time.Second)
+		r.hold(device.Nothing, 6*time.Second) // the old one is back
+		r.wait(time.Second)
+		if want := []string{"true at 12s", "false at 27s", "true at 43s"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q; events:\n%s", told, want, r.history())
+		}
+	})
+}
+
 func TestEncode(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {

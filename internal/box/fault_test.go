@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -498,7 +499,7 @@ func TestLightsComeBack(t *testing.T) {
 		r.teach(0, 1, 1)
 		deaf(nil)
 		r.wellWithin(soon)
-		r.wait(time.Second)
+		r.wait(countable)
 		r.lit(0)
 		r.blinks(1)
 	})
@@ -527,6 +528,36 @@ func TestPanelThatFailsOften(t *testing.T) {
 	})
 }
 
+// countable is how long a fault is shown at least.
+const countable = 3 * time.Second
+
+// TestFaultCanBeCounted: a camera that fails for an instant, again and again,
+// looks as ill as one that has gone.
+func TestFaultCanBeCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, nil)
+		r.settle()
+		r.teach(device.Nothing, 0, 1)
+		var flapping sync.WaitGroup
+		flapping.Go(func() {
+			for range 5 {
+				r.change(func(s *scene) { s.fault = device.ErrAbsent })
+				time.Sleep(100 * ms)
+				r.change(func(s *scene) { s.fault = nil })
+				time.Sleep(900 * ms)
+			}
+		})
+		r.blinks(2)
+		flapping.Wait()
+		r.wellWithin(soon)
+		r.wait(countable)
+		r.blinks(1)
+		if n := strings.Count(r.history(), "health"); n < 5 {
+			t.Errorf("the camera failed and came back too seldom; events:\n%s", r.history())
+		}
+	})
+}
+
 func TestReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -538,7 +569,7 @@ func TestReport(t *testing.T) {
 		r.blinks(3)
 		r.box.Report(box.PartConfiguration, errors.New("teachbox.toml:3: no such key"))
 		r.box.Report(box.PartLessonFile, nil)
-		r.wait(100 * ms)
+		r.wait(countable)
 		r.ill(box.PartConfiguration)
 		r.blinks(5)
 		r.box.Report(box.PartConfiguration, nil)

@@ -32,6 +32,11 @@ const (
 // toldApart is how many presses make a class more than a guess.
 const toldApart = 2
 
+// countable is how long a fault is shown at least, even if it has passed: a
+// person has to be able to count its blinks, and a camera that fails for an
+// instant again and again has to look ill.
+const countable = 3 * time.Second
+
 // A machine is the appliance's whole state, and step its only way to change. It
 // does nothing itself: what is to be done comes out as effects. It reads no
 // clock.
@@ -50,6 +55,8 @@ type machine struct {
 	dusk     time.Time // when it became dark; zero while it is light
 	asleep   bool
 	problems []supervise.Problem
+	faults   light.Conditions         // shown by the status LED
+	lingers  time.Time                // until when these are shown at least
 	waiting  int                      // requests that the teacher has not done yet
 	stuck    [device.MaxSlots + 1]int // how many sources of each button are stuck
 	refused  [device.MaxSlots + 1]int // the last press of each button that was refused
@@ -107,7 +114,7 @@ func (m *machine) step(now time.Time, in *input) []effect {
 	case inHealth:
 		m.health(now, in.problems)
 	}
-	m.shine()
+	m.shine(now)
 	return m.out
 }
 
@@ -297,7 +304,7 @@ func find(problems []supervise.Problem, part string) (supervise.Problem, bool) {
 }
 
 // shine derives what the LEDs say from the state.
-func (m *machine) shine() {
+func (m *machine) shine(now time.Time) {
 	m.light.Lit, m.light.Guess = m.verdict.lit, false
 	if k := m.class(m.verdict.lit); k != nil {
 		m.light.Guess = k.Presses < toldApart
@@ -324,7 +331,19 @@ func (m *machine) shine() {
 	if m.wantsNothing() {
 		c |= light.Hint
 	}
-	m.light.Conditions = c
+	m.light.Conditions = c | m.linger(now, c&light.Faults)
+}
+
+// linger is the faults to be shown where now are the faults that there are.
+func (m *machine) linger(now time.Time, faults light.Conditions) light.Conditions {
+	switch {
+	case faults&^m.faults != 0:
+		m.faults |= faults
+		m.lingers = now.Add(countable)
+	case !now.Before(m.lingers):
+		m.faults = faults
+	}
+	return m.faults
 }
 
 // class is the live class of a slot, or nil.

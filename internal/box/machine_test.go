@@ -561,6 +561,11 @@ func TestHealth(t *testing.T) {
 			problem.Err = errors.New("worse")
 			r.well(problem)
 			r.well()
+			if got := r.light.Conditions; got != f.c {
+				t.Errorf("conditions %b at once when it is well again (want %b, until it could be counted)", got, f.c)
+			}
+			r.until(r.now.Add(countable))
+			r.do(&input{})
 			if got := r.light.Conditions; got != light.Well {
 				t.Errorf("conditions %b when it is well again", got)
 			}

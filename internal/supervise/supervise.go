@@ -16,10 +16,10 @@ import (
 // The pauses between two attempts: doubled each time, with up to a quarter
 // taken off at random so that parts which fail together do not retry together.
 // The longest keeps the promise that a box is well again within five seconds
-// of the cause ending.
+// of the cause ending, with two to spare for opening the part.
 const (
 	FirstPause = 250 * time.Millisecond
-	LastPause  = 4 * time.Second
+	LastPause  = 3 * time.Second
 	// steady is how long a part must have run for its next failure to count as
 	// the first again.
 	steady = 10 * time.Second
