@@ -19,7 +19,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	s := setup{root: ".", out: os.Stdout, client: runClient, library: tfliteFiles, manifest: models.Manifest()}
+	s := setup{root: ".", out: os.Stdout, client: runClient, library: tfliteFiles, bindings: bindings, manifest: models.Manifest()}
 	if err := s.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
 		os.Exit(1)

@@ -26,9 +26,6 @@ import (
 // Nothing of it is executed.
 const tflitePackage = "tfjs-tflite-node@0.0.2"
 
-// binding is the Go binding of TFLite, at the version of go.mod.
-const binding = "github.com/mattn/go-tflite@v1.0.5"
-
 // maxFile bounds one file of the npm package.
 const maxFile = 64 << 20
 
@@ -47,24 +44,42 @@ var tfliteFiles = map[string]models.Artefact{
 //go:embed c_api_experimental.h
 var shim []byte
 
-// flags tells cgo, in the copy of the binding, where the library is: cgo takes
-// such flags from the package that needs them only. The paths are relative to
-// the copy.
-const flags = `package tflite
+// A binding is a Go module that needs cgo flags of its own. cgo takes such flags
+// from the package that needs them only, so the module is copied and a file with
+// the flags added. Paths in them are relative to the copy.
+type binding struct {
+	module string // at the version of go.mod
+	dir    string // of the copy
+	mark   string // the file that is added, in dir
+	flags  string // its text
+}
+
+var bindings = []binding{
+	{"github.com/mattn/go-tflite@v1.0.5", "third_party/go-tflite", "cgo_flags.go", `package tflite
 
 // #cgo CFLAGS: -I${SRCDIR}/../tflite/include
 // #cgo linux,amd64 LDFLAGS: -L${SRCDIR}/../tflite/linux_amd64 -Wl,-rpath,${SRCDIR}/../tflite/linux_amd64
 // #cgo linux,arm64 LDFLAGS: -L${SRCDIR}/../tflite/linux_arm64 -Wl,-rpath,${SRCDIR}/../tflite/linux_arm64
 import "C"
-`
+`},
+	// It names two formats that came with Linux 6.2 and 6.5; the headers of
+	// Debian 12 are of 6.1. The values are those of linux/videodev2.h.
+	{"github.com/vladimirvivien/go4vl@v0.5.0", "third_party/go4vl", "v4l2/cgo_flags.go", `package v4l2
 
-// workspace makes plain go commands use the copy of the binding.
-const workspace = `go 1.26.0
+// #cgo CFLAGS: -DV4L2_PIX_FMT_P012=0x32313050 -DV4L2_PIX_FMT_AV1_FRAME=0x46315641
+import "C"
+`},
+}
 
-use .
-
-replace github.com/mattn/go-tflite v1.0.5 => ./third_party/go-tflite
-`
+// workspace makes plain go commands use the copies.
+func workspace(bindings []binding) []byte {
+	var b bytes.Buffer
+	b.WriteString("go 1.26.0\n\nuse .\n")
+	for _, c := range bindings {
+		fmt.Fprintf(&b, "\nreplace %s => ./%s\n", strings.Replace(c.module, "@", " ", 1), c.dir)
+	}
+	return b.Bytes()
+}
 
 // A client runs go or npm in a folder and returns what it printed.
 type client func(ctx context.Context, dir, name string, args ...string) ([]byte, error)
@@ -90,6 +105,7 @@ type setup struct {
 	out      io.Writer
 	client   client
 	library  map[string]models.Artefact // tfliteFiles
+	bindings []binding
 	manifest []models.Model
 }
 
@@ -98,12 +114,12 @@ func (s *setup) run(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.root, "go.mod")); err != nil {
 		return errors.New("no go.mod here (run it in the module's folder)")
 	}
-	for _, step := range []func(context.Context) error{s.tflite, s.binding, s.models} {
+	for _, step := range []func(context.Context) error{s.tflite, s.copies, s.models} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	return s.put("go.work", []byte(workspace))
+	return s.put("go.work", workspace(s.bindings))
 }
 
 // tflite fetches the library and its headers.
@@ -179,30 +195,38 @@ func (s *setup) unpack(archive, dir string) error {
 	return nil
 }
 
-// binding copies the Go binding and adds the cgo flags.
-func (s *setup) binding(ctx context.Context) error {
-	const dir = "third_party/go-tflite"
-	want := []byte("// " + binding + "\n" + flags)
-	mark := filepath.Join(s.root, dir, "cgo_flags.go")
-	if got, err := os.ReadFile(mark); err == nil && bytes.Equal(got, want) {
+// copies makes the copies of the bindings.
+func (s *setup) copies(ctx context.Context) error {
+	for _, b := range s.bindings {
+		if err := s.copy(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copy copies a binding and adds the cgo flags.
+func (s *setup) copy(ctx context.Context, b binding) error {
+	mark := filepath.Join(b.dir, b.mark)
+	want := []byte("// " + b.module + "\n" + b.flags)
+	if got, err := os.ReadFile(filepath.Join(s.root, mark)); err == nil && bytes.Equal(got, want) {
 		return nil
 	}
-	fmt.Fprintf(s.out, "fetching the Go binding of TFLite (Go module %s)\n", binding)
-	from, sum, err := s.module(ctx, binding)
+	fmt.Fprintf(s.out, "fetching the Go module %s\n", b.module)
+	from, sum, err := s.module(ctx, b.module)
 	if err != nil {
 		return err
 	}
 	// It is code: hold it to what go.sum says of it.
-	path, version, _ := strings.Cut(binding, "@")
+	path, version, _ := strings.Cut(b.module, "@")
 	known, err := os.ReadFile(filepath.Join(s.root, "go.sum"))
 	if err != nil {
 		return err
 	}
 	if line := path + " " + version + " " + sum; !slices.Contains(strings.Split(string(known), "\n"), line) {
-		return fmt.Errorf("%s: not the module that it should be (%s is not in go.sum)", binding, sum)
+		return fmt.Errorf("%s: not the module that it should be (%s is not in go.sum)", b.module, sum)
 	}
-	to := filepath.Join(s.root, dir)
-	if err := os.RemoveAll(to); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.root, b.dir)); err != nil {
 		return err
 	}
 	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
@@ -214,7 +238,7 @@ func (s *setup) binding(ctx context.Context) error {
 			return err
 		}
 		if d.IsDir() {
-			if slices.Contains([]string{"_example", "testdata", "screenshots"}, d.Name()) {
+			if slices.Contains([]string{"_example", "testdata", "screenshots", "benchmark", "docs", "examples", "test"}, d.Name()) {
 				return fs.SkipDir
 			}
 			return nil
@@ -223,13 +247,13 @@ func (s *setup) binding(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.put(filepath.Join(dir, rel), data)
+		return s.put(filepath.Join(b.dir, rel), data)
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", binding, err)
+		return fmt.Errorf("%s: %w", b.module, err)
 	}
 	// The flags come last: they mark the copy as complete.
-	return s.put(filepath.Join(dir, "cgo_flags.go"), want)
+	return s.put(mark, want)
 }
 
 // models fetches the files of every model of the manifest, and the pictures

@@ -24,13 +24,15 @@ import (
 )
 
 const (
-	library    = "third_party/tflite/linux_amd64/lib.so"
-	header     = "third_party/tflite/include/c_api.h"
-	shimHeader = "third_party/tflite/include/tensorflow/lite/c/c_api_experimental.h"
-	source     = "third_party/go-tflite/tflite.go"
-	mark       = "third_party/go-tflite/cgo_flags.go"
-	weights    = "models/net.tflite"
-	picture    = "third_party/pictures/bird.png"
+	library      = "third_party/tflite/linux_amd64/lib.so"
+	header       = "third_party/tflite/include/c_api.h"
+	shimHeader   = "third_party/tflite/include/tensorflow/lite/c/c_api_experimental.h"
+	source       = "third_party/go-tflite/tflite.go"
+	mark         = "third_party/go-tflite/cgo_flags.go"
+	tfliteModule = "github.com/mattn/go-tflite@v1.0.5"
+	cameraModule = "github.com/vladimirvivien/go4vl@v0.5.0"
+	weights      = "models/net.tflite"
+	picture      = "third_party/pictures/bird.png"
 )
 
 // A world is a folder to set up, and the registries that its files come from.
@@ -50,7 +52,12 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, modules: make(map[string]string), sum: "h1:sum="}
 	w.root, w.client, w.setup.out = filepath.Join(t.TempDir(), "module"), w.fetch, &w.out
 	w.write(filepath.Join(w.root, "go.mod"), "module teachbox\n")
-	w.write(filepath.Join(w.root, "go.sum"), strings.Replace(binding, "@", " ", 1)+" h1:sum=\n")
+	w.bindings = bindings
+	sums := ""
+	for _, b := range bindings {
+		sums += strings.Replace(b.module, "@", " ", 1) + " h1:sum=\n"
+	}
+	w.write(filepath.Join(w.root, "go.sum"), sums)
 
 	w.library = map[string]models.Artefact{
 		"package/lib.so":  artefact("linux_amd64/lib.so", "library"),
@@ -58,7 +65,8 @@ func newWorld(t *testing.T) *world {
 	}
 	w.archive = pack(t, "package/README", "-", "package/lib.so", "library", "package/c_api.h", "header")
 
-	w.module(binding, map[string]string{"tflite.go": "package tflite\n", "delegates/d.go": "package delegates\n", "_example/big.go": "-", "testdata/x": "-"})
+	w.module(cameraModule, map[string]string{"v4l2/format.go": "package v4l2\n", "docs/x": "-"})
+	w.module(tfliteModule, map[string]string{"tflite.go": "package tflite\n", "delegates/d.go": "package delegates\n", "_example/big.go": "-", "testdata/x": "-"})
 
 	const net = "example.com/net@v1.0.0"
 	at := func(a models.Artefact, path string) models.Artefact { a.Path = path; return a }
@@ -218,9 +226,11 @@ func TestFirstRun(t *testing.T) {
 	for path, want := range map[string]string{
 		library: "library", header: "header", shimHeader: string(shim),
 		source: "package tflite\n", "third_party/go-tflite/delegates/d.go": "package delegates\n",
-		mark:    "// " + binding + "\n" + flags,
-		weights: "weights", "models/net.labels.txt": "labels", picture: "bird",
-		"go.work": workspace,
+		mark:                                  "// " + tfliteModule + "\n" + bindings[0].flags,
+		"third_party/go4vl/v4l2/format.go":    "package v4l2\n",
+		"third_party/go4vl/v4l2/cgo_flags.go": "// " + cameraModule + "\n" + bindings[1].flags,
+		weights:                               "weights", "models/net.labels.txt": "labels", picture: "bird",
+		"go.work": string(workspace(bindings)),
 	} {
 		if got := w.read(path); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
@@ -228,16 +238,18 @@ func TestFirstRun(t *testing.T) {
 	}
 	w.absent("third_party/go-tflite/_example")
 	w.absent("third_party/go-tflite/testdata")
+	w.absent("third_party/go4vl/docs")
 	w.absent("third_party/tflite/README")
 	want := []string{
 		"npm pack --silent " + tflitePackage,
-		"go mod download -json " + binding,
+		"go mod download -json " + tfliteModule,
+		"go mod download -json " + cameraModule,
 		"go mod download -json example.com/net@v1.0.0",
 	}
 	if diff := cmp.Diff(want, w.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	if got := strings.Count(w.out.String(), "fetching "); got != 3 {
+	if got := strings.Count(w.out.String(), "fetching "); got != 4 {
 		t.Errorf("it said %q", w.out.String())
 	}
 }
@@ -262,7 +274,7 @@ func TestRepairs(t *testing.T) {
 	for _, c := range []struct{ path, call string }{
 		{library, "npm pack"},
 		{header, "npm pack"},
-		{mark, "go mod download -json " + binding},
+		{mark, "go mod download -json " + tfliteModule},
 		{weights, "go mod download -json example.com/net"},
 		{picture, "go mod download -json example.com/net"},
 		{shimHeader, ""},
@@ -397,7 +409,7 @@ func TestInterruptedCopy(t *testing.T) {
 	if got := w.read(source); got != "package tflite\n" {
 		t.Errorf("%q after an interrupted copy", got)
 	}
-	if !strings.Contains(w.read(mark), binding) {
+	if !strings.Contains(w.read(mark), tfliteModule) {
 		t.Error("the copy is not marked as complete")
 	}
 }
@@ -406,10 +418,10 @@ func TestInterruptedCopy(t *testing.T) {
 func TestCopyFails(t *testing.T) {
 	w := newWorld(t)
 	// A link to nowhere cannot be read. It is the last of the folder.
-	if err := os.Symlink("nowhere", filepath.Join(w.modules[binding], "zzz.go")); err != nil {
+	if err := os.Symlink("nowhere", filepath.Join(w.modules[tfliteModule], "zzz.go")); err != nil {
 		t.Fatal(err)
 	}
-	w.fails(binding, "zzz.go")
+	w.fails(tfliteModule, "zzz.go")
 	w.absent(mark)
 }
 
@@ -421,7 +433,7 @@ func TestClientFails(t *testing.T) {
 	// What was fetched before stays, and is not fetched again.
 	w.calls = nil
 	w.fails("the network is down")
-	if diff := cmp.Diff([]string{"go mod download -json " + binding}, w.calls); diff != "" {
+	if diff := cmp.Diff([]string{"go mod download -json " + tfliteModule}, w.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
@@ -499,11 +511,13 @@ func TestTableMatchesTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pinned := strings.Replace(binding, "@", " ", 1)
-	if !strings.Contains(string(mod), pinned) {
-		t.Errorf("go.mod does not have %q", pinned)
-	}
-	if !strings.Contains(workspace, pinned+" => ") {
-		t.Errorf("the workspace does not replace %q", pinned)
+	for _, b := range bindings {
+		pinned := strings.Replace(b.module, "@", " ", 1)
+		if !strings.Contains(string(mod), pinned) {
+			t.Errorf("go.mod does not have %q", pinned)
+		}
+		if !strings.Contains(string(workspace(bindings)), pinned+" => ./"+b.dir+"\n") {
+			t.Errorf("the workspace does not replace %q", pinned)
+		}
 	}
 }
