@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"teachbox/device"
 )
@@ -121,6 +122,29 @@ func (c *GPIOChip) Set(offset int, high bool) {
 		pull = "pull-up"
 	}
 	c.write(c.attr(offset, "pull"), pull)
+}
+
+// Bounce changes what a line is pulled to n times, evenly over a time, as a worn
+// button does; high is the first level. It returns how long that really took.
+func (c *GPIOChip) Bounce(offset, n int, high bool, over time.Duration) time.Duration {
+	c.t.Helper()
+	// Opened once: on an emulated processor that takes longer than an edge.
+	f, err := os.OpenFile(c.attr(offset, "pull"), os.O_WRONLY, 0)
+	c.check(err)
+	defer f.Close()
+	levels := map[bool][]byte{true: []byte("pull-up"), false: []byte("pull-down")}
+	began := time.Now()
+	for i := range n {
+		for time.Since(began) < time.Duration(i)*over/time.Duration(n) {
+			// A sleep would be longer than the time to the next edge.
+		}
+		if _, err := f.WriteAt(levels[high], 0); err != nil {
+			c.check(err)
+			break
+		}
+		high = !high
+	}
+	return time.Since(began)
 }
 
 // High reports whether a line is high, whoever makes it so. A line that is freed
