@@ -67,7 +67,10 @@ func (c Camera) V4L2() (which string, ok bool) {
 	if c.Source == "v4l2" {
 		return "", true
 	}
-	return strings.CutPrefix(c.Source, "v4l2:")
+	if which, ok = strings.CutPrefix(c.Source, "v4l2:"); !ok {
+		return "", false
+	}
+	return which, true
 }
 
 // Box is the pace of the box.

@@ -221,6 +221,15 @@ func TestHelpers(t *testing.T) {
 	if path, ok := (Camera{Source: "folder:/a:b"}).Folder(); path != "/a:b" || !ok {
 		t.Errorf("Folder = %q, %v", path, ok)
 	}
+	for source, want := range map[string]string{"auto": "- false", "v4l2": " true", "v4l2:/dev/video2": "/dev/video2 true", "sim": "- false"} {
+		which, ok := (Camera{Source: source}).V4L2()
+		if !ok && which == "" {
+			which = "-"
+		}
+		if got := fmt.Sprint(which, " ", ok); got != want {
+			t.Errorf("V4L2 of %s = %q, want %q", source, got, want)
+		}
+	}
 	if _, ok := c.Model.File(); ok {
 		t.Error("the default model is a file")
 	}

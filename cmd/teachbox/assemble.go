@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -12,8 +13,10 @@ import (
 	"teachbox/device"
 	"teachbox/device/camera"
 	"teachbox/device/frame"
+	"teachbox/device/gpio"
 	"teachbox/device/sim"
 	"teachbox/inference"
+	"teachbox/inference/graph"
 	"teachbox/inference/preprocess"
 	"teachbox/internal/box"
 	"teachbox/internal/lesson"
@@ -25,8 +28,9 @@ type appliance struct {
 	store  *lesson.Store
 	notice *lesson.Notice // what was wrong with the lesson file; nil if nothing was
 	wiring device.Wiring
-	panel  *sim.Panel
-	desk   *sim.Desk // nil if the camera is not simulated
+	panel  *sim.Panel  // drawn on the screen, pushed by its keys
+	wired  *gpio.Panel // nil if the panel is simulated
+	desk   *sim.Desk   // nil if the camera is not simulated
 }
 
 // An assembly says how to put a box together.
@@ -37,31 +41,35 @@ type assembly struct {
 	service bool
 	observe func(box.Event)
 	onFrame func(frame.Frame) // sees every simulated frame; may be nil
+	renew   func(renewal)     // asks for a new process, see renewing; nil: there is none to be had
 }
 
 // assemble puts a box together.
 func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	a := &appliance{wiring: cfg.Wiring()}
-	if !o.service {
-		b, err := readBackbone(cfg.Model)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := b.model.CutHead(); err != nil {
-			return nil, fmt.Errorf("model: %s: %w", b.path, err)
+	view := eye{usualEye, usualEye}
+	b, err := readBackbone(cfg.Model)
+	if err == nil {
+		var cut *graph.Backbone
+		if cut, err = b.model.CutHead(); err != nil {
+			err = fmt.Errorf("model: %s: %w", b.path, err)
+		} else {
+			view = eye{cut.Input.Width, cut.Input.Height}
 		}
 	}
-	cam, err := a.camera(cfg, o.onFrame)
+	if err != nil && !o.service {
+		return nil, err
+	}
+	panel, err := a.openPanel(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	cam, err := a.camera(cfg, view, o.onFrame)
 	if err != nil && !o.service {
 		return nil, err
 	}
 	if err != nil {
 		cam = brokenCamera{fmt.Errorf("%w: %w", device.ErrAbsent, err)}
-	}
-	// This version has no driver for GPIO yet: the buttons and LEDs are always
-	// simulated.
-	if a.panel, err = sim.NewPanel(sim.PanelOptions{Wiring: a.wiring, Source: device.FromKeyboard}); err != nil {
-		return nil, err
 	}
 	where := lesson.Options{
 		Path:         filepath.Join(o.state, lessonFile),
@@ -76,7 +84,7 @@ func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 		return nil, err
 	}
 	parts := box.Parts{
-		Camera: cam, Panel: a.panel, Wiring: a.wiring, Lessons: a.store,
+		Camera: cam, Panel: panel, Wiring: a.wiring, Lessons: a.store,
 		OpenEmbedder: func() (inference.Embedder, error) { return openEmbedder(cfg) },
 		Dark:         preprocess.Dark,
 	}
@@ -85,6 +93,13 @@ func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	}
 	if cfg.Lesson.SkipSimilar {
 		parts.Same = preprocess.NearDuplicate
+	}
+	if isReal(cfg.Camera) {
+		// Folders and drawings do repeat a picture.
+		parts.Frozen = new(preprocess.Frozen).See
+	}
+	if h, ok := cam.(interface{ Hold(bool) }); ok && cfg.Camera.Hold {
+		parts.Hold = h.Hold
 	}
 	a.box = box.New(parts, box.Options{
 		Rate: float64(cfg.Box.Rate), NightAfter: time.Duration(cfg.Box.NightAfter),
@@ -96,13 +111,77 @@ func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	return a, nil
 }
 
+// openPanel makes the panel that the configuration wants.
+func (a *appliance) openPanel(cfg *config.Config, o assembly) (device.Panel, error) {
+	var err error
+	if a.panel, err = sim.NewPanel(sim.PanelOptions{Wiring: a.wiring, Source: device.FromKeyboard}); err != nil {
+		return nil, err
+	}
+	if cfg.Panel.Source == config.SourceSim {
+		return a.panel, nil
+	}
+	if err := gpio.Init(); err != nil && !o.service {
+		return nil, err
+	}
+	a.wired = gpio.New(panelOptions(cfg))
+	if !o.service {
+		if err := a.wired.Acquire(); err != nil {
+			return nil, fmt.Errorf(`%w; or simulate the panel with --sim, or panel.source = "sim"`, err)
+		}
+	}
+	if o.renew == nil {
+		return a.wired, nil
+	}
+	return newRenewing(a.wired, renewals(), o.renew), nil
+}
+
+// panelOptions are the lines that the configuration names.
+func panelOptions(cfg *config.Config) gpio.Options {
+	o := gpio.Options{Log: slog.Default()}
+	line := func(l config.Line) gpio.Line {
+		if chip, offset, ok := l.Offset(); ok {
+			return gpio.Line{Chip: chip, Offset: offset}
+		}
+		return gpio.Line{Name: l.KernelName()}
+	}
+	button := func(b config.Button) gpio.Button {
+		pull := map[string]gpio.Pull{config.PullUp: gpio.PullUp, config.PullDown: gpio.PullDown, config.PullNone: gpio.PullNone}[b.Pull]
+		return gpio.Button{Line: line(b.Line), Pull: pull, ActiveLow: b.Active == config.ActiveLow}
+	}
+	led := func(l config.LED) gpio.LED {
+		return gpio.LED{Line: line(l.Line), ActiveLow: l.Active == config.ActiveLow}
+	}
+	for _, s := range cfg.Panel.Slots {
+		o.Slots = append(o.Slots, gpio.Slot{Button: button(s.Button), LED: led(s.LED)})
+	}
+	if b := cfg.Panel.Nothing; b != nil {
+		o.Nothing = new(button(*b))
+	}
+	if l := cfg.Panel.Status; l != nil {
+		o.Status = new(led(*l))
+	}
+	return o
+}
+
+// usualEye is what most backbones look at, should there be none to ask.
+const usualEye = 224
+
+// An eye is the size of picture that a backbone looks at, in pixels.
+type eye struct{ width, height int }
+
+// isReal reports whether the pictures come from a camera.
+func isReal(c config.Camera) bool {
+	_, folder := c.Folder()
+	return !folder && c.Source != config.SourceSim
+}
+
 // camera opens the configured source of frames.
-func (a *appliance) camera(cfg *config.Config, onFrame func(frame.Frame)) (device.Camera, error) {
+func (a *appliance) camera(cfg *config.Config, view eye, onFrame func(frame.Frame)) (device.Camera, error) {
+	if isReal(cfg.Camera) {
+		return realCamera(cfg, view)
+	}
 	if dir, ok := cfg.Camera.Folder(); ok {
 		return camera.NewFolder(dir, camera.FolderOptions{Rate: float64(cfg.Box.Rate), Log: slog.Default()})
-	}
-	if cfg.Camera.Source != "sim" {
-		return brokenCamera{fmt.Errorf(`camera: %w: this version has no driver for real cameras (set camera.source to "sim" or "folder:PATH", or run with --sim)`, device.ErrAbsent)}, nil
 	}
 	catalog := sim.Drawn()
 	if cfg.Sim.Photos != "" {
@@ -112,8 +191,9 @@ func (a *appliance) camera(cfg *config.Config, onFrame func(frame.Frame)) (devic
 		}
 	}
 	var err error
+	width, height := pictureSize(cfg)
 	a.desk, err = sim.NewDesk(sim.DeskOptions{
-		Width: cfg.Camera.Width, Height: cfg.Camera.Height, Seed: uint64(cfg.Sim.Seed), Catalog: catalog,
+		Width: width, Height: height, Seed: uint64(cfg.Sim.Seed), Catalog: catalog,
 	})
 	if err != nil {
 		return nil, err
@@ -124,6 +204,63 @@ func (a *appliance) camera(cfg *config.Config, onFrame func(frame.Frame)) (devic
 	jitter.Light *= cfg.Sim.Jitter
 	jitter.Noise *= cfg.Sim.Jitter
 	return sim.NewCamera(a.desk, sim.CameraOptions{Seed: uint64(cfg.Sim.Seed), Jitter: jitter, OnFrame: onFrame})
+}
+
+// Pictures are of this size where a camera does not say and nobody asks for
+// another, in pixels.
+const usualWidth, usualHeight = 640, 480
+
+func pictureSize(cfg *config.Config) (width, height int) {
+	if cfg.Camera.Width == 0 {
+		return usualWidth, usualHeight
+	}
+	return cfg.Camera.Width, cfg.Camera.Height
+}
+
+// realCamera makes the camera that the configuration wants. Nothing is opened
+// yet.
+func realCamera(cfg *config.Config, view eye) (device.Camera, error) {
+	least, err := leastPicture(cfg, view)
+	if err != nil {
+		return nil, err
+	}
+	width, height := pictureSize(cfg)
+	pi := camera.NewRPiCam(camera.RPiCamOptions{Width: width, Height: height, Log: slog.Default()})
+	if cfg.Camera.Source == config.SourceRPiCam {
+		return pi, nil
+	}
+	which, only := cfg.Camera.V4L2()
+	v := camera.NewV4L2(camera.Options{
+		Device: which, MinWidth: least.width, MinHeight: least.height,
+		Width: cfg.Camera.Width, Height: cfg.Camera.Height,
+		Controls: cfg.Camera.Controls, Log: slog.Default(),
+	})
+	if only {
+		return v, nil
+	}
+	return camera.NewAuto(v, pi), nil
+}
+
+// leastPicture is the size of the smallest picture that loses nothing: the part
+// of it that the model sees is as large as the model wants it, and its longest
+// side is that of the pictures which are kept.
+func leastPicture(cfg *config.Config, view eye) (eye, error) {
+	crop, err := inference.ParseCrop(cfg.Camera.Crop)
+	if err != nil {
+		return eye{}, err
+	}
+	least := view
+	if cfg.Camera.Rotation%180 != 0 {
+		least = eye{view.height, view.width} // the picture is turned before it is cut
+	}
+	if !crop.Center {
+		least.width = int(math.Ceil(float64(least.width) / crop.Width))
+		least.height = int(math.Ceil(float64(least.height) / crop.Height))
+	}
+	if cfg.Lesson.KeepPictures != config.KeepNever {
+		least.width = max(least.width, cfg.Lesson.PictureSide)
+	}
+	return least, nil
 }
 
 // brokenCamera stands where there is no camera: it fails with its error, as

@@ -147,7 +147,7 @@ func BenchmarkFrameToLED(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // said better above
 }
 
-func median(v []float64) float64 {
+func median[T float64 | time.Duration](v []T) T {
 	v = slices.Sorted(slices.Values(v))
 	return v[len(v)/2]
 }

@@ -40,7 +40,7 @@ func (c *demoCmd) Run(ctx context.Context, top *cli, s std) error {
 	// Of the configuration what makes the eye of a box; the rest is the demo's.
 	cfg := config.Default()
 	cfg.Model, cfg.Camera = given.Model, given.Camera
-	cfg.Camera.Source, cfg.Sim.Photos = "sim", c.Photos
+	cfg.Camera.Source, cfg.Panel.Source, cfg.Sim.Photos = config.SourceSim, config.SourceSim, c.Photos
 	script, err := readScript(c.Script)
 	if script == nil && err == nil {
 		script, err = sim.Parse("demo.txt", strings.NewReader(demoScript))

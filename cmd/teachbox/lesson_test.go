@@ -32,7 +32,7 @@ func simulated(t testing.TB) *config.Config {
 	t.Setenv(modelsEnv, filepath.Join(benchdata.Root(t), "models"))
 	t.Setenv("TEACHBOX_CONFIG", emptyConfig(t))
 	cfg := config.Default()
-	cfg.Camera.Source = "sim"
+	cfg.Camera.Source, cfg.Panel.Source = config.SourceSim, config.SourceSim
 	return cfg
 }
 

@@ -45,6 +45,7 @@ type cli struct {
 
 	Run      runCmd      `cmd:"" help:"Run the box."`
 	Demo     demoCmd     `cmd:"" help:"Play a lesson of one minute on the simulated box."`
+	Hardware hardwareCmd `cmd:"" help:"List cameras and GPIO, or test the wiring."`
 	Classify classifyCmd `cmd:"" help:"Say what the stock model sees in pictures."`
 	Eval     evalCmd     `cmd:"" help:"Measure how well the box learns from the photographs of a folder."`
 	Models   modelsCmd   `cmd:"" help:"List the models and verify their files."`

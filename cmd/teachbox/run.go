@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"teachbox/config"
+	"teachbox/device"
 	"teachbox/device/sim"
 	"teachbox/internal/box"
 	"teachbox/internal/files"
@@ -17,12 +18,13 @@ import (
 
 // runCmd runs the box until it is told to end.
 type runCmd struct {
-	Sim     bool   `help:"Simulate the camera, whatever the configuration says."`
-	Photos  string `placeholder:"DIR" help:"With --sim: a folder of photographs to show, DIR/CLASS/PICTURE; otherwise objects are drawn."`
-	Script  string `placeholder:"FILE" help:"With --sim: play a script and end."`
-	State   string `placeholder:"DIR" help:"Folder of the lesson."`
-	Service bool   `help:"Run even if the configuration is wrong: on the last good one, or the default."`
-	JSON    bool   `help:"Print events, one line of JSON each."`
+	Sim        bool   `help:"Simulate camera, buttons and LEDs, whatever the configuration says."`
+	SimMissing bool   `help:"Simulate what is not there: the camera, the panel or both."`
+	Photos     string `placeholder:"DIR" help:"With --sim: a folder of photographs to show, DIR/CLASS/PICTURE; otherwise objects are drawn."`
+	Script     string `placeholder:"FILE" help:"With --sim: play a script and end."`
+	State      string `placeholder:"DIR" help:"Folder of the lesson."`
+	Service    bool   `help:"Run even if the configuration is wrong: on the last good one, or the default."`
+	JSON       bool   `help:"Print events, one line of JSON each."`
 }
 
 func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
@@ -42,7 +44,12 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 		}
 	}
 	if c.Sim {
-		cfg.Camera.Source = "sim"
+		cfg.Camera.Source, cfg.Panel.Source = config.SourceSim, config.SourceSim
+	}
+	if c.SimMissing {
+		for _, why := range simulateMissing(cfg) {
+			fmt.Fprintln(s.err, "teachbox:", why)
+		}
 	}
 	if c.Photos != "" {
 		cfg.Sim.Photos = c.Photos
@@ -54,7 +61,7 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 	if err != nil {
 		return err
 	}
-	state, err := stateFolder(c.State, cfg)
+	state, err := stateFolder(c.State, c.SimMissing, cfg)
 	if err != nil {
 		return err
 	}
@@ -65,7 +72,11 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 		}
 		defer os.RemoveAll(state)
 	}
-	return c.play(ctx, cfg, state, wrong, script, s)
+	err = c.play(ctx, cfg, state, wrong, script, s)
+	if r, ok := errors.AsType[renewal](err); ok {
+		return replaceProcess(r)
+	}
+	return err
 }
 
 // readScript reads a script; nil if none is named.
@@ -82,7 +93,8 @@ func readScript(path string) (*sim.Script, error) {
 
 // play runs the box with a terminal, a script or neither.
 func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wrong error, script *sim.Script, s std) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	cancel := func() { end(nil) }
 	defer cancel()
 	var kept atomic.Int64
 	var shown atomic.Pointer[face]
@@ -102,7 +114,7 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 		}
 		tell(e)
 	}
-	a, err := assemble(cfg, assembly{state: state, service: c.Service, observe: observe})
+	a, err := assemble(cfg, assembly{state: state, service: c.Service, observe: observe, renew: func(r renewal) { end(r) }})
 	if err != nil {
 		return err
 	}
@@ -125,6 +137,10 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	var ended sync.WaitGroup
 	ended.Go(func() { face.run(ctx, cancel) })
 	var failed error
+	if a.wired != nil {
+		// The keys push beside the wired buttons.
+		ended.Go(func() { _ = a.panel.Watch(ctx, func(e device.Edge) { a.box.Push(ctx, e) }) })
+	}
 	if script != nil {
 		ended.Go(func() {
 			defer cancel()
@@ -136,6 +152,9 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	ended.Wait()
 	if errors.Is(failed, context.Canceled) {
 		failed = nil // ended by a signal, not by its own fault
+	}
+	if r, ok := errors.AsType[renewal](context.Cause(ctx)); ok {
+		return r
 	}
 	if script == nil {
 		face.bye(state)

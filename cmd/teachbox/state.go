@@ -16,8 +16,9 @@ const lessonFile = "lesson.db"
 // stateFolder is where the lesson is: as the command line says, else as systemd
 // says, else as the configuration says. A simulated box never touches the
 // lesson of a real one: it has a folder of its own in there, or one below the
-// person's home where neither says anything.
-func stateFolder(given string, cfg *config.Config) (string, error) {
+// person's home where neither says anything. So has a box that somebody tries
+// out on whatever hardware there is.
+func stateFolder(given string, trial bool, cfg *config.Config) (string, error) {
 	if given != "" {
 		return given, nil
 	}
@@ -25,20 +26,28 @@ func stateFolder(given string, cfg *config.Config) (string, error) {
 	if dir == "" {
 		dir = cfg.Lesson.Folder
 	}
-	if cfg.Camera.Source != "sim" {
+	simulated := cfg.Camera.Source == config.SourceSim
+	if !simulated && !trial {
 		return dir, nil
 	}
 	if dir != config.Default().Lesson.Folder {
-		return filepath.Join(dir, "simulated"), nil
+		if simulated {
+			dir = filepath.Join(dir, "simulated")
+		}
+		return dir, nil
 	}
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "teachbox"), nil
+	if dir = os.Getenv("XDG_STATE_HOME"); dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("state folder: %w (name one with --state)", err)
+		}
+		dir = filepath.Join(home, ".local", "state")
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("state folder: %w (name one with --state)", err)
+	dir = filepath.Join(dir, "teachbox")
+	if !simulated {
+		dir = filepath.Join(dir, "trial")
 	}
-	return filepath.Join(home, ".local", "state", "teachbox"), nil
+	return dir, nil
 }
 
 // lastGoodPath is where a service keeps a copy of the last good configuration.

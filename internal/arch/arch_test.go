@@ -94,6 +94,7 @@ func mayImport() map[string][]string {
 		"device/press":         {"device"},
 		"device/light":         {"device"},
 		"device/camera":        reading,
+		"device/gpio":          {"device"},
 		"device/sim":           reading,
 		"device/devicetest":    device,
 		"config":               {"device", "inference", "internal/files", "models"},
