@@ -2,10 +2,19 @@
 # Checks for Go and installs the Debian packages that building needs.
 #
 #   packages.sh          what is needed to build and run
+#   packages.sh kernel   and what the virtual Pi needs (cmd/virtualpi)
 #
 # As root it calls apt-get; otherwise through sudo; where neither is possible it
 # names the packages and stops. What is there is not asked for again.
 set -eu
+
+case "$*" in
+"" | kernel) ;;
+*)
+	echo "packages.sh: what is \"$*\"? (want nothing, or kernel)" >&2
+	exit 2
+	;;
+esac
 
 want=1.26
 if ! command -v go >/dev/null 2>&1; then
@@ -36,6 +45,22 @@ if command -v gcc >/dev/null 2>&1 && ! echo '#include <stdlib.h>' | gcc -E - >/d
 fi
 # npm is only asked for what is not there yet.
 [ -e third_party/tflite/include/tensorflow/lite/c/c_api_experimental.h ] || need npm npm
+if [ "${1-}" = kernel ]; then
+	need qemu-system-aarch64 qemu-system-arm
+	cross=aarch64-linux-gnu-gcc
+	need $cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross
+	if command -v $cross >/dev/null 2>&1; then
+		echo '#include <stdlib.h>' | $cross -E - >/dev/null 2>&1 || missing="$missing libc6-dev-arm64-cross"
+		# It answers with the bare name where it finds no such file.
+		case $($cross -print-file-name=libstdc++.so.6) in
+		*/*) ;;
+		*) missing="$missing libstdc++6-arm64-cross" ;;
+		esac
+	fi
+	need make make
+	need xz xz-utils
+	need kmod kmod
+fi
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" = 0 ]; then

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,8 +35,16 @@ func TestPackages(t *testing.T) {
 	)
 	apt := `echo "apt-get $*" >>"$LOG"`
 	sudo := `echo "sudo $*" >>"$LOG"; exec "$@"`
+	// with adds to the stubs that suffice for building.
+	with := func(more map[string]string) map[string]string {
+		all := map[string]string{"go": newGo, "gcc": gcc, "npm": ":", "id": root, "apt-get": apt}
+		maps.Copy(all, more)
+		return all
+	}
+	const cross = `case $1 in -E) cat >/dev/null;; *) echo /cross/libstdc++.so.6;; esac`
 	for _, c := range []struct {
 		name    string
+		args    []string
 		stubs   map[string]string
 		fetched bool // the TFLite library is there
 		code    int
@@ -120,6 +129,37 @@ func TestPackages(t *testing.T) {
 			code:  100, says: []string{"unable to fetch"},
 			calls: "apt-get update -qq\n",
 		},
+		{
+			name:  "kernel, all there",
+			args:  []string{"kernel"},
+			stubs: with(map[string]string{"qemu-system-aarch64": ":", "aarch64-linux-gnu-gcc": cross, "make": ":", "xz": ":", "kmod": ":"}),
+		},
+		{
+			name:  "kernel, nothing there",
+			args:  []string{"kernel"},
+			stubs: with(nil),
+			says:  []string{"installing qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross make xz-utils kmod"},
+			calls: "--no-install-recommends qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross make xz-utils kmod\n",
+		},
+		{
+			name:  "kernel and npm",
+			args:  []string{"kernel"},
+			stubs: map[string]string{"go": newGo, "gcc": gcc, "id": user, "qemu-system-aarch64": ":", "aarch64-linux-gnu-gcc": cross, "xz": ":", "kmod": ":"},
+			code:  1, says: []string{"apt-get install npm make\n"},
+		},
+		{
+			name:  "a cross compiler without headers and libraries",
+			args:  []string{"kernel"},
+			stubs: with(map[string]string{"qemu-system-aarch64": ":", "aarch64-linux-gnu-gcc": "[ $1 != -E ] || exit 1; echo libstdc++.so.6", "make": ":", "xz": ":", "kmod": ":"}),
+			says:  []string{"installing libc6-dev-arm64-cross libstdc++6-arm64-cross"},
+			calls: " libc6-dev-arm64-cross libstdc++6-arm64-cross\n",
+		},
+		{
+			name:  "an unknown argument",
+			args:  []string{"kernal"},
+			stubs: with(nil),
+			code:  2, says: []string{`what is "kernal"?`},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bin, dir := t.TempDir(), t.TempDir()
@@ -142,7 +182,7 @@ func TestPackages(t *testing.T) {
 				}
 			}
 			log := filepath.Join(t.TempDir(), "log")
-			cmd := exec.CommandContext(t.Context(), "/bin/sh", script)
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", append([]string{script}, c.args...)...)
 			cmd.Dir = dir
 			cmd.Env = []string{"PATH=" + bin, "LOG=" + log}
 			var said bytes.Buffer
