@@ -18,7 +18,7 @@ help: ## this list
 
 setup: ## fetch what building needs: compiler, TFLite, the model; twice does nothing twice
 	@sh cmd/setup/packages.sh
-	@$(GO) run ./cmd/setup
+	@GOWORK=off $(GO) run ./cmd/setup
 	@echo "set up"
 
 build: setup ## build bin/teachbox
@@ -52,7 +52,7 @@ test-kernel: setup ## the arm64 program on a real kernel with simulated camera a
 	@$(GO) build -o bin/virtualpi ./cmd/virtualpi
 	@$(STAGE) "virtual Pi: kernel and modules" bin/virtualpi prepare
 	@$(STAGE) "virtual Pi: the arm64 program" env GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc $(GO) build -o $(BIN)-arm64 ./cmd/teachbox
-	@$(STAGE) "virtual Pi: tests" bin/virtualpi test -timeout 15m -run '^TestKernel' $(KERNEL)
+	@$(STAGE) "virtual Pi: tests" bin/virtualpi test -p 1 -timeout 15m -run '^TestKernel' $(KERNEL)
 
 bench: setup ## benchmarks, with the machine they ran on
 	@$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -47,15 +47,16 @@ func (c *Config) keys() []key {
 			if which, ok := c.Camera.V4L2(); ok {
 				return !strings.ContainsRune(which, 0) && c.Camera.Source != "v4l2:"
 			}
-			return slices.Contains([]string{SourceAuto, SourceRPiCam, SourceSim}, c.Camera.Source)
+			_, pi := c.Camera.RPiCam()
+			return pi || c.Camera.Source == SourceAuto || c.Camera.Source == SourceSim
 		}},
 		{"camera.width", &c.Camera.Width, fmt.Sprintf("an even number from %d to %d, or 0", minSide, maxSide), "out of range", func() bool {
 			w := c.Camera.Width
 			return w == 0 || w >= minSide && w <= maxSide && w%2 == 0 // YUYV comes in pairs
 		}},
-		{"camera.height", &c.Camera.Height, fmt.Sprintf("a whole number from %d to %d with a width, 0 without", minSide, maxSide), "out of range", func() bool {
+		{"camera.height", &c.Camera.Height, fmt.Sprintf("an even number from %d to %d with a width, 0 without", minSide, maxSide), "out of range", func() bool {
 			h := c.Camera.Height
-			return (h == 0) == (c.Camera.Width == 0) && (h == 0 || h >= minSide && h <= maxSide)
+			return (h == 0) == (c.Camera.Width == 0) && (h == 0 || h >= minSide && h <= maxSide && h%2 == 0) // JPEG and YUV420 halve it
 		}},
 		oneOf("camera.rotation", &c.Camera.Rotation, 0, 90, 180, 270),
 		oneOf("camera.flip", &c.Camera.Flip, "", "h", "v", "hv"),
@@ -222,6 +223,14 @@ func (c *Config) check() []problem {
 			continue
 		}
 		pins[line] = k.name
+	}
+	if _, pi := c.Camera.RPiCam(); pi {
+		if len(c.Camera.Controls) > 0 {
+			ps = append(ps, problem{key: controlsKey, text: fmt.Sprintf("controls of a Pi camera cannot be set (got source %q; want a V4L2 camera, or no controls)", c.Camera.Source)})
+		}
+		if c.Camera.Hold {
+			ps = append(ps, problem{key: "camera.hold", text: fmt.Sprintf("a Pi camera cannot be held (got source %q; want a V4L2 camera, or false)", c.Camera.Source)})
+		}
 	}
 	if n := len(c.Camera.Controls); n > maxControls {
 		ps = append(ps, problem{key: controlsKey, text: fmt.Sprintf("too many controls (got %d; want at most %d)", n, maxControls)})

@@ -32,11 +32,18 @@ type Config struct {
 	Sim    Sim    `toml:"sim"`
 }
 
-// The choices of Camera.Source, beside "v4l2", "v4l2:WHICH" and "folder:PATH".
+// The choices of Camera.Source, beside "v4l2", "v4l2:WHICH", "rpicam:CODEC" and
+// "folder:PATH".
 const (
 	SourceAuto   = "auto"   // the first camera that works
 	SourceRPiCam = "rpicam" // the Pi camera, by rpicam-vid
 	SourceSim    = "sim"    // simulated
+)
+
+// The codecs of a Pi camera.
+const (
+	CodecMJPEG  = "mjpeg"
+	CodecYUV420 = "yuv420"
 )
 
 // Camera says where pictures come from and what of them the model sees.
@@ -71,6 +78,18 @@ func (c Camera) V4L2() (which string, ok bool) {
 		return "", false
 	}
 	return which, true
+}
+
+// RPiCam returns how rpicam-vid shall write its pictures, if that is the
+// source.
+func (c Camera) RPiCam() (codec string, ok bool) {
+	switch c.Source {
+	case SourceRPiCam, SourceRPiCam + ":" + CodecMJPEG:
+		return CodecMJPEG, true
+	case SourceRPiCam + ":" + CodecYUV420:
+		return CodecYUV420, true
+	}
+	return "", false
 }
 
 // Box is the pace of the box.

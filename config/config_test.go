@@ -327,10 +327,16 @@ func TestErrors(t *testing.T) {
 
 		// Cameras.
 		{"V4L2 without a name", `camera.source = "v4l2:"`, []string{`1: camera.source: not a camera (got "v4l2:"; want "auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH")`}},
-		{"width alone", "camera.width = 640", []string{"1: camera.height: out of range (got 0; want a whole number from 32 to 4096 with a width, 0 without)"}},
+		{"odd height", "camera.width = 640\ncamera.height = 481", []string{"2: camera.height: out of range (got 481; want an even number from 32 to 4096 with a width, 0 without)"}},
+		{"Pi camera with controls", "[camera]\nsource = 'rpicam'\nhold = true\ncontrols = { gain = 1 }", []string{
+			`3: camera.hold: a Pi camera cannot be held (got source "rpicam"; want a V4L2 camera, or false)`,
+			`4: camera.controls: controls of a Pi camera cannot be set (got source "rpicam"; want a V4L2 camera, or no controls)`,
+		}},
+		{"codec", "camera.source = 'rpicam:h264'", []string{`1: camera.source: not a camera (got "rpicam:h264"; want "auto", "v4l2", "v4l2:WHICH", "rpicam", "sim" or "folder:PATH")`}},
+		{"width alone", "camera.width = 640", []string{"1: camera.height: out of range (got 0; want an even number from 32 to 4096 with a width, 0 without)"}},
 		{"control of a wrong type", "[camera.controls]\ngain = 'high'", []string{`2: camera.controls.gain: wrong type (got "high"; want a whole number of at most 32 bits)`}},
 		{"control too large", "[camera.controls]\ngain = 3000000000", []string{"2: camera.controls.gain: out of range (got 3000000000; want a whole number of at most 32 bits)"}},
-		{"control with capitals", "[camera.controls]\nGain = 1", []string{"2: camera.controls.Gain: unknown key (got camera.controls.Gain; want one that the documentation lists)"}},
+		{"control with capitals", "[camera.controls]\nGain = 1", []string{"2: camera.controls.Gain: unknown key (got camera.controls.Gain; want a name in small letters, as `teachbox hardware` lists them)"}},
 		{"control twice", "[camera.controls]\ngain = 1\ngain = 2", []string{"3: camera.controls.gain: said twice (got it in line 2 already; want it once)"}},
 		{"controls are no table", "camera.controls = 5", []string{"1: camera.controls: wrong type (got 5; want [camera.controls])"}},
 

@@ -271,6 +271,9 @@ func (f *file) assign(keys []key) {
 		switch {
 		case !ok:
 			want := "one that the documentation lists"
+			if strings.HasPrefix(s.name, controlsKey+".") {
+				want = "a name in small letters, as `teachbox hardware` lists them"
+			}
 			if len(f.problems) < maxProblems { // of the others nobody is told
 				if n := nearest(s.name, names); n != "" {
 					want = "perhaps " + n

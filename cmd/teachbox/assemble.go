@@ -126,7 +126,7 @@ func (a *appliance) openPanel(cfg *config.Config, o assembly) (device.Panel, err
 	a.wired = gpio.New(panelOptions(cfg))
 	if !o.service {
 		if err := a.wired.Acquire(); err != nil {
-			return nil, fmt.Errorf(`%w; or simulate the panel with --sim, or panel.source = "sim"`, err)
+			return nil, fmt.Errorf("%w (to simulate what is missing: run --sim-missing)", err)
 		}
 	}
 	if o.renew == nil {
@@ -225,9 +225,18 @@ func realCamera(cfg *config.Config, view eye) (device.Camera, error) {
 		return nil, err
 	}
 	width, height := pictureSize(cfg)
-	pi := camera.NewRPiCam(camera.RPiCamOptions{Width: width, Height: height, Log: slog.Default()})
-	if cfg.Camera.Source == config.SourceRPiCam {
-		return pi, nil
+	codec, pi := cfg.Camera.RPiCam()
+	if cfg.Camera.Width == 0 {
+		// Sizes are free there. YUV420 wants its width in steps.
+		step := 2
+		if codec == config.CodecYUV420 {
+			step = camera.YUVStep
+		}
+		width, height = roundUp(max(width, least.width), step), roundUp(max(height, least.height), 2)
+	}
+	ribbon := camera.NewRPiCam(camera.RPiCamOptions{Width: width, Height: height, YUV: codec == config.CodecYUV420, Log: slog.Default()})
+	if pi {
+		return ribbon, nil
 	}
 	which, only := cfg.Camera.V4L2()
 	v := camera.NewV4L2(camera.Options{
@@ -238,8 +247,10 @@ func realCamera(cfg *config.Config, view eye) (device.Camera, error) {
 	if only {
 		return v, nil
 	}
-	return camera.NewAuto(v, pi), nil
+	return camera.NewAuto(v, ribbon), nil
 }
+
+func roundUp(n, step int) int { return (n + step - 1) / step * step }
 
 // leastPicture is the size of the smallest picture that loses nothing: the part
 // of it that the model sees is as large as the model wants it, and its longest

@@ -15,7 +15,7 @@ import (
 // TestMain lets the test binary be the program, for scripts and for tests that
 // kill it.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"teachbox": main})
+	testscript.Main(m, map[string]func(){"teachbox": main, "replaced": replaced})
 }
 
 // program is a command that runs the program itself.

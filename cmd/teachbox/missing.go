@@ -12,9 +12,11 @@ import (
 // into simulations. It returns a remark for each.
 func simulateMissing(cfg *config.Config) []string {
 	var remarks []string
-	if isReal(cfg.Camera) && !cameraThere() {
-		cfg.Camera.Source = config.SourceSim
-		remarks = append(remarks, "the camera is simulated: there is none here")
+	if isReal(cfg.Camera) {
+		if why := cameraMissing(); why != "" {
+			cfg.Camera.Source = config.SourceSim
+			remarks = append(remarks, "the camera is simulated: "+why)
+		}
 	}
 	if cfg.Panel.Source == config.SourceGPIO {
 		err := gpio.Init()
@@ -31,22 +33,24 @@ func simulateMissing(cfg *config.Config) []string {
 	return remarks
 }
 
-// cameraThere reports whether there is anything that looks like a camera, in
-// use or not.
-func cameraThere() bool {
+// cameraMissing says why there is no camera to be had; "" if there is anything
+// that looks like one, in use or not.
+func cameraMissing() string {
 	found, err := camera.List()
 	if err != nil {
-		return false
+		return err.Error()
 	}
+	why := "there is none here"
 	for _, c := range found {
 		switch c.Use {
 		case camera.Usable, camera.Unreadable:
-			return true
+			return ""
 		case camera.RawSensor:
 			if camera.NewRPiCam(camera.RPiCamOptions{}).Installed() {
-				return true
+				return ""
 			}
+			why = "there is a Pi camera, but no rpicam-vid to read it (install the package rpicam-apps)"
 		}
 	}
-	return false
+	return why
 }

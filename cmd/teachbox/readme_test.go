@@ -57,6 +57,14 @@ func TestReadme(t *testing.T) {
 			t.Run(command, func(t *testing.T) { runAsReader(t, dir, command) })
 		}
 	}
+	for _, block := range readme(t, "bash") {
+		// They want hardware: the virtual Pi runs them, see TestKernelReadme.
+		for command := range strings.Lines(block) {
+			if !strings.HasPrefix(command, "bin/teachbox ") {
+				t.Errorf("%q is no command for an owner of hardware", command)
+			}
+		}
+	}
 	if commands < 12 {
 		t.Errorf("only %d commands found", commands)
 	}

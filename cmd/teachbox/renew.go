@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -86,8 +88,18 @@ func renewalPause(n int) time.Duration {
 // process id. It returns only if it cannot. Whatever is open must be closed
 // before.
 func replaceProcess(r renewal) error {
-	env := append(os.Environ(), fmt.Sprintf("%s=%d", renewalsEnv, r.again))
+	slog.Info("the process is replaced by a new one, which can find the GPIO chips again", "in a row", r.again)
+	if err := os.Setenv(renewalsEnv, strconv.Itoa(r.again)); err != nil {
+		return fmt.Errorf("new process: %w", err)
+	}
 	// The program itself, even if its file was replaced by an update: what is
 	// half installed is not run.
-	return fmt.Errorf("new process: %w", syscall.Exec("/proc/self/exe", os.Args, env))
+	return fmt.Errorf("new process: %w", syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
+}
+
+// nameProcess gives the process the program's name, which a replaced one has
+// lost: it would be called "exe" in lists and in the complaints of others.
+func nameProcess() {
+	// The name is only for people.
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 }

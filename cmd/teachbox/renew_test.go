@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,4 +74,29 @@ func TestRenewing(t *testing.T) {
 			}
 		})
 	})
+}
+
+// replaced is the program of TestReplaceProcess.
+func replaced() {
+	nameProcess()
+	if n := renewals(); n < 3 {
+		fmt.Println(replaceProcess(renewal{again: n + 1}))
+		os.Exit(1)
+	}
+	name, err := os.ReadFile("/proc/self/comm")
+	fmt.Printf("%d in a row, called %q, error %v\n", renewals(), name, err)
+}
+
+// TestReplaceProcess has a process replace itself again and again: the count must
+// get through, and the name must stay.
+func TestReplaceProcess(t *testing.T) {
+	cmd := program(t.Context(), t)
+	cmd.Args[0] = "replaced"
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if want := "3 in a row, called \"replaced\\n\", error <nil>\n"; string(out) != want {
+		t.Errorf("the last of four processes said %q, want %q", out, want)
+	}
 }

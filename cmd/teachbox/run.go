@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -46,10 +47,12 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 	if c.Sim {
 		cfg.Camera.Source, cfg.Panel.Source = config.SourceSim, config.SourceSim
 	}
+	var remarks []string
 	if c.SimMissing {
-		for _, why := range simulateMissing(cfg) {
-			fmt.Fprintln(s.err, "teachbox:", why)
-		}
+		remarks = simulateMissing(cfg)
+	}
+	for _, r := range remarks {
+		fmt.Fprintln(s.err, "teachbox:", r)
 	}
 	if c.Photos != "" {
 		cfg.Sim.Photos = c.Photos
@@ -72,8 +75,14 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 		}
 		defer os.RemoveAll(state)
 	}
-	err = c.play(ctx, cfg, state, wrong, script, s)
+	if renewals() > 0 {
+		nameProcess()
+	}
+	err = c.play(ctx, cfg, state, wrong, script, remarks, s)
 	if r, ok := errors.AsType[renewal](err); ok {
+		if ctx.Err() != nil {
+			return nil // told to end meanwhile
+		}
 		return replaceProcess(r)
 	}
 	return err
@@ -92,7 +101,7 @@ func readScript(path string) (*sim.Script, error) {
 }
 
 // play runs the box with a terminal, a script or neither.
-func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wrong error, script *sim.Script, s std) error {
+func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wrong error, script *sim.Script, remarks []string, s std) error {
 	ctx, end := context.WithCancelCause(ctx)
 	cancel := func() { end(nil) }
 	defer cancel()
@@ -133,6 +142,7 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	}
 	shown.Store(face)
 	defer face.close()
+	face.say(strings.Join(remarks, "; ")) // until the first key: the screen hides what was printed
 
 	var ended sync.WaitGroup
 	ended.Go(func() { face.run(ctx, cancel) })

@@ -30,11 +30,12 @@ func stateFolder(given string, trial bool, cfg *config.Config) (string, error) {
 	if !simulated && !trial {
 		return dir, nil
 	}
+	own := "trial"
+	if simulated {
+		own = "simulated"
+	}
 	if dir != config.Default().Lesson.Folder {
-		if simulated {
-			dir = filepath.Join(dir, "simulated")
-		}
-		return dir, nil
+		return filepath.Join(dir, own), nil
 	}
 	if dir = os.Getenv("XDG_STATE_HOME"); dir == "" {
 		home, err := os.UserHomeDir()

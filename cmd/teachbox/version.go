@@ -33,6 +33,10 @@ func (c versionCmd) Run(s std) error {
 	if c.JSON {
 		return json.NewEncoder(s.out).Encode(v)
 	}
-	_, err := fmt.Fprintf(s.out, "teachbox %s (%s, TFLite %s, %s)\n", v.Version, v.Go, v.TFLite, v.Arch)
+	commit := ""
+	if v.Commit != "" {
+		commit = "commit " + v.Commit + ", "
+	}
+	_, err := fmt.Fprintf(s.out, "teachbox %s (%s%s, TFLite %s, %s)\n", v.Version, commit, v.Go, v.TFLite, v.Arch)
 	return err
 }

@@ -18,7 +18,7 @@ import (
 
 // TestModules loads each test driver twice and unloads it, and sees its device
 // come and go.
-func TestModules(t *testing.T) {
+func TestKernelModules(t *testing.T) {
 	for _, c := range []struct{ name, params, device string }{
 		{"vivid", vividCapture, "/dev/video0"},
 		{"v4l2loopback", "devices=1 video_nr=10 exclusive_caps=1", "/dev/video10"},
@@ -39,7 +39,7 @@ func TestModules(t *testing.T) {
 	}
 }
 
-func TestChip(t *testing.T) {
+func TestKernelChip(t *testing.T) {
 	// The machine has a chip of its own, as a Pi has several.
 	present(t, "/dev/gpiochip0")
 	chip := NewGPIOChip(t, "pinctrl-test", "GPIO4")
@@ -69,7 +69,7 @@ func absent(t *testing.T, path string) {
 
 // TestFiles shows that the repository is at hand but cannot be changed, and that
 // the rest of a system is there.
-func TestFiles(t *testing.T) {
+func TestKernelFiles(t *testing.T) {
 	present(t, "../../go.mod")
 	if err := os.WriteFile("scratch", nil, 0o644); err == nil {
 		t.Error("the machine wrote into the repository")
@@ -83,7 +83,7 @@ func TestFiles(t *testing.T) {
 }
 
 // TestClock shows that the machine knows what time it is: this test is older.
-func TestClock(t *testing.T) {
+func TestKernelClock(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-func TestLoopbackNetwork(t *testing.T) {
+func TestKernelLoopbackNetwork(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestLoopbackNetwork(t *testing.T) {
 
 // TestOrphan shows that the first process buries those that nobody waits for:
 // otherwise a test could not tell that a process is gone.
-func TestOrphan(t *testing.T) {
+func TestKernelOrphan(t *testing.T) {
 	const role = "TEACHBOX_TEST_ORPHAN"
 	again := func(as string) *exec.Cmd {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOrphan$")
