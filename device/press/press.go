@@ -20,7 +20,7 @@ const (
 	StuckAfter  = 60 * time.Second        // no person holds a button longer
 	seriesEvery = 500 * time.Millisecond  // between the Samples of a nothing tap
 	seriesLen   = 3                       // how many there are
-	bounce      = 20 * time.Millisecond   // how long contacts chatter after an edge
+	bounce      = 20 * time.Millisecond   // contacts that keep still for so long are at rest
 	bootDown    = 100 * time.Millisecond  // a wired button down this early was down before the start
 	bootStuck   = 1000 * time.Millisecond // and is stuck if it is still down then
 )
@@ -276,7 +276,10 @@ func (m *Machine) take(e *device.Edge, at time.Time) {
 	switch {
 	case !at.Before(l.settle):
 		m.set(e.Source, e.Button, m.last)
-	case !l.settling: // a bounce that came late: the window had closed before it was known
+	default:
+		// The contacts have not come to rest: whatever the level is, it counts
+		// once they have. (A bounce may come late: the window had closed before
+		// it was known.)
 		l.settling = true
 		l.settle = m.last.Add(bounce)
 	}

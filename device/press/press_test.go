@@ -194,10 +194,11 @@ func TestGestures(t *testing.T) {
 
 		// Bounce.
 		{"short bounce of a tap", "0 A↓ 3 A↑ 6 A↓ 100 A↑ 104 A↓ 109 A↑", "0 Sample(A1) 100 Release(A1)"},
-		{"a push shorter than bounce", "0 A↓ 10 A↑", "0 Sample(A1) 20 Release(A1)"},
+		{"a push shorter than bounce", "0 A↓ 10 A↑", "0 Sample(A1) 30 Release(A1)"},
+		{"chatter that outlasts the window", "0 A↓ 10 A↑ 20 A↓ 35 A↑ 50 A↓ 60 A↑ 70 A↓ 300 A↑ 310 A↓ 325 A↑", "0 Sample(A1) 300 Release(A1)"},
 		{"a glitch within bounce", "0 A↓ 10 A↑ 19 A↓ 300 A↑", "0 Sample(A1) 300 Release(A1)"},
 		{"after the bounce an edge acts at once", "0 A↓ 20 A↑", "0 Sample(A1) 20 Release(A1)"},
-		{"the window is no lag", "0 A↓ 300 A↑ 310 A↓ 500 A↑", "0 Sample(A1) 300 Release(A1) 320 Sample(A2) 500 Release(A2)"},
+		{"the window is no lag", "0 A↓ 300 A↑ 310 A↓ 500 A↑", "0 Sample(A1) 300 Release(A1) 330 Sample(A2) 500 Release(A2)"},
 		{"nothing bounces", "0 N↓ 5 N↑ 10 N↓ 300 N↑ 305 N↓ 310 N↑", "300 " + nothingTap},
 
 		// Sources.
@@ -740,7 +741,7 @@ func TestLoop(t *testing.T) {
 		}
 		got := show(slices.DeleteFunc(all, func(g Gesture) bool { return g.Kind == Sample && g.Press == 3 }))
 		want := "1000 Sample(A1) 1400 Sample(A1) 1600 Sample(A1) 1700 Release(A1) " +
-			"2722 Sample(N2) 3222 Sample(N2) 3403 NewBegin(N)→8003 3722 Sample(N2) 3722 Release(N2) " +
+			"2723 Sample(N2) 3223 Sample(N2) 3403 NewBegin(N)→8003 3723 Sample(N2) 3723 Release(N2) " +
 			"8003 NewLesson(N) 70003 Release(B3) 70003 Stuck(B)"
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
