@@ -2,7 +2,7 @@
 
 GO       ?= go
 BIN      := bin/teachbox
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 STAGE    := sh .ci/stage.sh
 # Prints the files that are not formatted, and fails if there are any.
 GOFMT    := sh -c 'test -z "$$(find . -name "*.go" -not -path "./third_party/*" -exec gofmt -l {} + | tee /dev/stderr)"'

@@ -81,7 +81,8 @@ func workspace(bindings []binding) []byte {
 	return b.Bytes()
 }
 
-// A client runs go or npm in a folder and returns what it printed.
+// A client runs go or npm in a folder and returns what it printed, also if it
+// failed.
 type client func(ctx context.Context, dir, name string, args ...string) ([]byte, error)
 
 func runClient(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
@@ -94,7 +95,7 @@ func runClient(ctx context.Context, dir, name string, args ...string) ([]byte, e
 		return nil, fmt.Errorf("%s is not installed (run `make setup`, which installs it)", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+		return out, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return out, nil
 }
@@ -212,6 +213,11 @@ func (s *setup) copy(ctx context.Context, b binding) error {
 	if got, err := os.ReadFile(filepath.Join(s.root, mark)); err == nil && bytes.Equal(got, want) {
 		return nil
 	}
+	// A workspace that replaces a module by a copy which is not whole keeps every
+	// go command from working, so it goes first and comes back last.
+	if err := os.Remove(filepath.Join(s.root, "go.work")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	fmt.Fprintf(s.out, "fetching the Go module %s\n", b.module)
 	from, sum, err := s.module(ctx, b.module)
 	if err != nil {
@@ -306,15 +312,18 @@ func (s *setup) module(ctx context.Context, module string) (dir, sum string, err
 	}
 	defer os.RemoveAll(tmp)
 	out, err := s.client(ctx, tmp, "go", "mod", "download", "-json", module)
-	if err != nil {
-		return "", "", err
-	}
+	// With -json the reason for a failure is in the output.
 	var info struct{ Dir, Sum, Error string }
-	if err := json.Unmarshal(out, &info); err != nil {
-		return "", "", fmt.Errorf("go mod download %s: %w", module, err)
-	}
-	if info.Error != "" || info.Dir == "" {
+	parseErr := json.Unmarshal(out, &info)
+	switch {
+	case parseErr == nil && info.Error != "":
 		return "", "", fmt.Errorf("go mod download %s: %s (is there a network? try again)", module, info.Error)
+	case err != nil:
+		return "", "", err
+	case parseErr != nil:
+		return "", "", fmt.Errorf("go mod download %s: %w", module, parseErr)
+	case info.Dir == "":
+		return "", "", fmt.Errorf("go mod download %s: it does not say where the module is (try a newer Go)", module)
 	}
 	return info.Dir, info.Sum, nil
 }

@@ -132,6 +132,8 @@ func (w *world) fetch(_ context.Context, dir, name string, args ...string) ([]by
 		return nil, os.WriteFile(filepath.Join(dir, "package-1.tgz"), w.archive, 0o600)
 	case name == "go" && args[0] == "mod" && w.modules[last] != "":
 		return json.Marshal(map[string]string{"Dir": w.modules[last], "Sum": w.sum})
+	case name == "go":
+		return []byte(`{"Error": "the network is down"}`), errors.New("exit status 1")
 	}
 	return nil, errors.New("the network is down")
 }
@@ -425,6 +427,48 @@ func TestCopyFails(t *testing.T) {
 	w.absent(mark)
 }
 
+// TestNoWorkspaceWithoutCopies shows that a workspace whose copy is missing or
+// old goes before anything else can fail: it would keep go from working, and so
+// the next set-up.
+func TestNoWorkspaceWithoutCopies(t *testing.T) {
+	for _, b := range bindings {
+		t.Run(b.dir, func(t *testing.T) {
+			w := newWorld(t)
+			w.must()
+			want := w.read("go.work")
+			if err := os.RemoveAll(filepath.Join(w.root, b.dir)); err != nil {
+				t.Fatal(err)
+			}
+			good := w.modules
+			w.modules = nil
+			w.fails("the network is down")
+			w.absent("go.work")
+
+			w.modules = good
+			w.must()
+			if got := w.read("go.work"); got != want {
+				t.Errorf("go.work is %q, want %q", got, want)
+			}
+
+			// One that breaks off while it copies.
+			w.write(filepath.Join(w.root, b.dir, b.mark), "of another version")
+			bad := filepath.Join(w.modules[b.module], "zzz.go")
+			if err := os.Symlink("nowhere", bad); err != nil {
+				t.Fatal(err)
+			}
+			w.fails(b.module, "zzz.go")
+			w.absent("go.work")
+			if err := os.Remove(bad); err != nil {
+				t.Fatal(err)
+			}
+			w.must()
+			if got := w.read("go.work"); got != want {
+				t.Errorf("go.work is %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestClientFails(t *testing.T) {
 	w := newWorld(t)
 	w.modules = nil
@@ -448,17 +492,24 @@ func TestBindingHash(t *testing.T) {
 }
 
 func TestModuleAnswers(t *testing.T) {
-	for answer, want := range map[string]string{
-		`{"Error":"no matching versions"}`:         "go mod download example.com/x@v1.0.0: no matching versions",
-		`{"Dir":"/x","Error":"checksum mismatch"}`: "go mod download example.com/x@v1.0.0: checksum mismatch",
-		`{}`:       "go mod download example.com/x@v1.0.0",
-		`not JSON`: "invalid character",
+	failed := errors.New("exit status 1")
+	for _, c := range []struct {
+		answer string
+		err    error
+		want   string
+	}{
+		{`{"Error":"no matching versions"}`, failed, "go mod download example.com/x@v1.0.0: no matching versions"},
+		{`{"Dir":"/x","Error":"checksum mismatch"}`, nil, "go mod download example.com/x@v1.0.0: checksum mismatch"},
+		{`{}`, nil, "go mod download example.com/x@v1.0.0: it does not say where"},
+		{`not JSON`, nil, "invalid character"},
+		{``, failed, "exit status 1"},
+		{`{"Dir":"/x"}`, failed, "exit status 1"},
 	} {
 		s := setup{root: t.TempDir(), out: io.Discard, client: func(context.Context, string, string, ...string) ([]byte, error) {
-			return []byte(answer), nil
+			return []byte(c.answer), c.err
 		}}
-		if dir, _, err := s.module(t.Context(), "example.com/x@v1.0.0"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %q, error %v, want %q", answer, dir, err, want)
+		if dir, _, err := s.module(t.Context(), "example.com/x@v1.0.0"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %q, error %v, want %q", c.answer, dir, err, c.want)
 		}
 	}
 }
@@ -487,9 +538,12 @@ func TestRunClient(t *testing.T) {
 	if err != nil || string(out) != dir+"\npack x\n" {
 		t.Errorf("output %q, error %v", out, err)
 	}
-	if _, err = runClient(t.Context(), dir, "npm", "view"); err == nil || !strings.Contains(err.Error(), "npm view: exit status 1") ||
-		!strings.Contains(err.Error(), "broken pipe of sorts") {
+	out, err = runClient(t.Context(), dir, "npm", "view")
+	if err == nil || !strings.Contains(err.Error(), "npm view: exit status 1") || !strings.Contains(err.Error(), "broken pipe of sorts") {
 		t.Errorf("error %v, want the command and what it said", err)
+	}
+	if string(out) != dir+"\nview\n" {
+		t.Errorf("output %q of what failed", out)
 	}
 }
 

@@ -242,7 +242,7 @@ func realCamera(cfg *config.Config, view eye) (device.Camera, error) {
 	v := camera.NewV4L2(camera.Options{
 		Device: which, MinWidth: least.width, MinHeight: least.height,
 		Width: cfg.Camera.Width, Height: cfg.Camera.Height,
-		Controls: cfg.Camera.Controls, Log: slog.Default(),
+		Controls: cfg.Camera.Controls, Hold: cfg.Camera.Hold, Log: slog.Default(),
 	})
 	if only {
 		return v, nil

@@ -450,7 +450,7 @@ func TestKernelTinyLesson(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStage(t, sim.Drawn(), test.format)
-			test.lesson.presses, test.lesson.held = 5, 3
+			test.lesson.presses, test.lesson.held = 5, 2
 			test.lesson.look, test.lesson.least = 4*time.Second, 0.8
 			test.lesson.play(newBench(t, tinyBox(t, "v4l2")), s)
 		})
@@ -462,7 +462,7 @@ func TestKernelLesson(t *testing.T) {
 	catalog := sim.Drawn()
 	lesson := kernelLesson{
 		taught: []string{"ball", "cube", "star"}, strange: []string{"key", "pencil"},
-		presses: 4, held: 3, look: 16 * time.Second, least: 0.8,
+		presses: 3, held: 2, look: 14 * time.Second, least: 0.8,
 	}
 	if photos, ok := benchdata.Path(t, "photos"); ok {
 		var err error

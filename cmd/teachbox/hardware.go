@@ -12,6 +12,15 @@ type hardwareCmd struct {
 	Test hardwareTestCmd `cmd:"" help:"Test the camera, and each LED and button with your help."`
 }
 
+// Help is the rest of the help. The flags of the list can be given without its
+// name, but only its own help shows them.
+func (hardwareCmd) Help() string {
+	return "`teachbox hardware` is short for `teachbox hardware list`, with the same flags: " +
+		"--all prints every GPIO line, not only those that are configured or taken; " +
+		"--json prints all of it as JSON; " +
+		"--report prints all of it as a text to paste into an issue, without names and serial numbers."
+}
+
 // hardwareListCmd lists what there is. It opens nothing for longer than it
 // takes to ask, and takes nothing from a box that runs.
 type hardwareListCmd struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -18,7 +19,14 @@ import (
 // button; or wires from outputs to inputs, by itself.
 type hardwareTestCmd struct {
 	Wait time.Duration `default:"30s" help:"How long to wait for each button."`
-	Loop []string      `sep:"none" placeholder:"FROM=TO" help:"Test wires from outputs to inputs, and nothing else: FROM is led1, status …, TO is button1, nothing …, or each a BCM number, a line's name or CHIP:OFFSET."`
+	Loop []string      `sep:"none" placeholder:"FROM=TO" help:"Test a wire from an output to an input, and nothing else; repeat --loop for each wire. FROM is led1, status …, TO is button1, nothing …, or each a BCM number, a line's name or CHIP:OFFSET."`
+}
+
+// Help is the rest of the help.
+func (hardwareTestCmd) Help() string {
+	return `Takes pictures for a second, then asks you about each LED and waits for each button, --wait long. ` +
+		`With --loop nobody is needed: wires from outputs to inputs are tested. ` +
+		`Ends in a table. The exit code is 1 if anything failed or was left untested, and 0 if not; what you skip does not count.`
 }
 
 func (c hardwareTestCmd) Run(ctx context.Context, top *cli, s std) error {
@@ -47,7 +55,8 @@ func (c hardwareTestCmd) Run(ctx context.Context, top *cli, s std) error {
 
 // testLoop tests wires.
 func (c hardwareTestCmd) testLoop(ctx context.Context, cfg *config.Config) ([]finding, error) {
-	wires, err := parseWires(c.Loop, purposes(panelOptions(cfg)))
+	chips, _ := gpio.List() // without any, acquire says so
+	wires, err := parseWires(c.Loop, purposes(panelOptions(cfg)), chips)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -99,15 +108,21 @@ func acquire(o gpio.Options) (*gpio.Panel, error) {
 	o.Log = nil // what happens is told by the test itself
 	p := gpio.New(o)
 	if err := p.Acquire(); err != nil {
-		return nil, stopService(err)
+		return nil, endBox(err)
 	}
 	return p, nil
 }
 
-// stopService adds what to do if it is the box itself that has a device.
-func stopService(err error) error {
+// endBox adds how to end the box, if it is a box that has a device. The errors
+// of package device's parts name who has it: a panel's as the lines do
+// ("teachbox@812"), a camera's as "teachbox (process 812)".
+func endBox(err error) error {
 	if !errors.Is(err, device.ErrBusy) {
 		return err
 	}
-	return fmt.Errorf("%w; if the box has it, stop the box meanwhile: sudo systemctl stop teachbox", err)
+	box := regexp.MustCompile(`[ "]teachbox(?:-[^@ "]*)?(?:@| \(process )(\d+)`).FindStringSubmatch(err.Error())
+	if box == nil {
+		return err
+	}
+	return fmt.Errorf("%w; end the Teachbox that runs (process %s; `sudo systemctl stop teachbox` if it is the service)", err, box[1])
 }

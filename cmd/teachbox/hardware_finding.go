@@ -33,7 +33,7 @@ func conclude(w io.Writer, found []finding) error {
 	fmt.Fprintln(t, "PART\tRESULT\tNOTE")
 	for _, f := range found {
 		count[f.result]++
-		fmt.Fprintf(t, "%s\t%s\t%s\n", f.part, f.result, f.note)
+		printf(t, "%s\t%s\t%s\n", f.part, string(f.result), f.note)
 	}
 	if err := t.Flush(); err != nil {
 		return err

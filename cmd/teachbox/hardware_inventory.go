@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"teachbox/config"
@@ -41,6 +38,7 @@ type cameraEntry struct {
 	Holders  []string       `json:"holders,omitempty"` // who has it open, as far as this user may know
 	Formats  []formatEntry  `json:"formats,omitempty"`
 	Controls []controlEntry `json:"controls,omitempty"`
+	denied   bool           // this user may not open it
 }
 
 // A formatEntry is a format that a camera gives. It has sizes if the box can
@@ -79,6 +77,8 @@ type chipEntry struct {
 	Label string      `json:"label,omitempty"`
 	Error string      `json:"error,omitempty"`
 	Lines []lineEntry `json:"lines"`
+
+	denied bool // this user may not open it
 }
 
 // A lineEntry is one line of a chip.
@@ -153,7 +153,7 @@ func takeInventory(cfg *config.Config) *inventory {
 	chips, chipErr := gpio.List()
 	inv := newInventory(cfg, cams, chips)
 	inv.RPiCam = camera.NewRPiCam(camera.RPiCamOptions{}).Installed()
-	open := holders()
+	open := camera.Holders()
 	for i := range inv.Cameras {
 		c := &inv.Cameras[i]
 		c.Holders = open[c.Path]
@@ -186,7 +186,7 @@ func newInventory(cfg *config.Config, cams []camera.Info, chips []gpio.Chip) *in
 	for _, c := range chips {
 		e := chipEntry{Path: c.Path, Name: c.Name, Label: c.Label, Lines: []lineEntry{}}
 		if c.Err != nil {
-			e.Error = c.Err.Error()
+			e.Error, e.denied = c.Err.Error(), errors.Is(c.Err, device.ErrDenied)
 		}
 		for _, l := range c.Lines {
 			e.Lines = append(e.Lines, lineEntry{Offset: l.Offset, Name: l.Name, Output: l.Output, Used: l.Used, Holder: l.Holder})
@@ -194,25 +194,60 @@ func newInventory(cfg *config.Config, cams []camera.Info, chips []gpio.Chip) *in
 		inv.Chips = append(inv.Chips, e)
 	}
 	for _, p := range purposes(panelOptions(cfg)) {
-		w := wireEntry{Purpose: p.key, Line: p.line.String(), people: p.people}
-		switch l := w.find(inv.Chips, p.line); {
-		case l == nil:
-			w.Problem = missing(chips, p.line)
-		case l.Purpose != "":
-			w.Problem = fmt.Sprintf("the same line as that of %s; choose another one", l.Purpose)
-		default:
-			l.Purpose = p.key
-			w.judge(l)
-		}
-		inv.Wiring = append(inv.Wiring, w)
+		inv.Wiring = append(inv.Wiring, inv.lay(p, chips))
 	}
 	return inv
+}
+
+// lay finds the line of one purpose and says what is wrong with it, unless
+// nobody needs it or there is no GPIO at all.
+func (inv *inventory) lay(p purpose, chips []gpio.Chip) wireEntry {
+	w := wireEntry{Purpose: p.key, Line: p.line.String(), people: p.people}
+	chip, info, err := gpio.Find(chips, p.line)
+	if err != nil {
+		// The line is named beside it, and the list is being read already.
+		w.Problem = strings.NewReplacer(fmt.Sprintf("line %v: ", p.line), "", "`teachbox hardware`", "`teachbox hardware --all`").Replace(err.Error())
+	} else {
+		w.Chip, w.Offset = chip.Path, &info.Offset
+		l := inv.line(chip.Path, info.Offset)
+		if l.Purpose == "" {
+			l.Purpose = p.key
+			w.judge(info)
+		} else {
+			w.Problem = fmt.Sprintf("the same line as that of the %s; choose another one", inv.people(l.Purpose))
+		}
+	}
+	if len(chips) == 0 || inv.PanelSource == config.SourceSim {
+		w.Problem = ""
+	}
+	return w
+}
+
+// line is the entry of a line that was found.
+func (inv *inventory) line(path string, offset int) *lineEntry {
+	for _, c := range inv.Chips {
+		if c.Path == path {
+			return &c.Lines[offset]
+		}
+	}
+	panic("a line of no chip: " + path)
+}
+
+// people names a purpose for people; "" is none.
+func (inv *inventory) people(key string) string {
+	for _, w := range inv.Wiring {
+		if w.Purpose == key {
+			return w.people
+		}
+	}
+	return ""
 }
 
 func newCameraEntry(c camera.Info, all []camera.Info) cameraEntry {
 	e := cameraEntry{
 		Path: c.Path, ByID: c.ByID, Name: c.Name, Driver: c.Driver, Bus: c.Bus,
 		Use: c.Use.String(), Reason: c.Reason, Source: chooses(c, all),
+		denied: errors.Is(c.Err, device.ErrDenied),
 	}
 	for _, f := range c.Formats {
 		format := formatEntry{Format: f.String()}
@@ -230,7 +265,7 @@ func newCameraEntry(c camera.Info, all []camera.Info) cameraEntry {
 func chooses(c camera.Info, all []camera.Info) string {
 	switch c.Use {
 	case camera.RawSensor:
-		return config.SourceRPiCam
+		return "rpicam"
 	case camera.Usable:
 	default:
 		return ""
@@ -250,50 +285,8 @@ func chooses(c camera.Info, all []camera.Info) string {
 	return "v4l2:" + c.Path
 }
 
-// holders names the programs that have video devices open, by the path of the
-// device, as far as this user may know. /proc is the only place that tells
-// without taking the device.
-func holders() map[string][]string {
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
-	who := make(map[string][]string)
-	for _, link := range links {
-		path, err := os.Readlink(link)
-		if err != nil || !strings.HasPrefix(path, "/dev/video") {
-			continue
-		}
-		process := filepath.Dir(filepath.Dir(link))
-		name, err := os.ReadFile(filepath.Join(process, "comm"))
-		if err != nil {
-			continue // it has ended
-		}
-		text := fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), filepath.Base(process))
-		if !slices.Contains(who[path], text) {
-			who[path] = append(who[path], text)
-		}
-	}
-	return who
-}
-
-// find looks a line up as the panel does: the first of its name, or by its chip
-// and offset. It returns nil if there is none.
-func (w *wireEntry) find(chips []chipEntry, l gpio.Line) *lineEntry {
-	for _, c := range chips {
-		i := slices.IndexFunc(c.Lines, func(e lineEntry) bool {
-			if l.Chip != "" {
-				return (l.Chip == c.Label || l.Chip == c.Name) && l.Offset == e.Offset
-			}
-			return l.Name == e.Name
-		})
-		if i >= 0 {
-			w.Chip, w.Offset = c.Path, &c.Lines[i].Offset
-			return &c.Lines[i]
-		}
-	}
-	return nil
-}
-
 // judge says what is wrong with a line that was found.
-func (w *wireEntry) judge(l *lineEntry) {
+func (w *wireEntry) judge(l gpio.LineInfo) {
 	switch {
 	case !l.Used:
 	case isBox(l.Holder):
@@ -305,19 +298,10 @@ func (w *wireEntry) judge(l *lineEntry) {
 	}
 }
 
-// missing says why a line was not found.
-func missing(chips []gpio.Chip, l gpio.Line) string {
-	for _, c := range chips {
-		if errors.Is(c.Err, device.ErrDenied) {
-			return "not known: its chip may be one that denied access"
-		}
-	}
-	if l.Chip != "" {
-		return "no such line: there is no chip of that label with that offset"
-	}
-	return "no such line: no chip has one of that name (hardware --all lists them)"
+// isBox reports whether a line's holder is this program, under whatever name it
+// was built (teachbox-arm64). periph calls itself by the program's name and
+// process id, "teachbox@812", and the kernel keeps 31 bytes of that.
+func isBox(holder string) bool {
+	name, _, whole := strings.Cut(holder, "@")
+	return (whole || len(holder) == 31) && (name == "teachbox" || strings.HasPrefix(name, "teachbox-"))
 }
-
-// isBox reports whether a line's holder is this program: periph calls itself
-// by the program's name and process id.
-func isBox(holder string) bool { return strings.HasPrefix(holder, "teachbox@") }

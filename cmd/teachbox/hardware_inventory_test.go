@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,14 +134,86 @@ func TestNoHardware(t *testing.T) {
 	want := `Cameras (the configuration says camera.source = "auto")
   There is no video device.
   rpicam-vid is not installed (only a Pi camera needs it: sudo apt install rpicam-apps)
-  Is the camera plugged in? May you use it (group video)? Without one: teachbox run --sim
+  Is the camera plugged in? Without one: teachbox run --sim-missing
 
 GPIO (the configuration says panel.source = "gpio")
   GPIO chips: not there
-  May you use GPIO (group gpio)? Without it: teachbox run --sim
+  Without GPIO: teachbox run --sim-missing
 `
 	if diff := cmp.Diff(want, inv.text(false)); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
+	}
+	if len(inv.Wiring) != 10 {
+		t.Errorf("%d lines are configured (want 10)", len(inv.Wiring))
+	}
+	for _, w := range inv.Wiring {
+		if w.Problem != "" {
+			t.Errorf("without any GPIO the %s has the problem %q", w.people, w.Problem)
+		}
+	}
+}
+
+// TestDenied holds that a person is asked about groups where access was denied,
+// and only there.
+func TestDenied(t *testing.T) {
+	denied := func(path string) error { return fmt.Errorf("%s: %w", path, device.ErrDenied) }
+	broken := errors.New("/dev/x: it is broken")
+	for _, tt := range []struct {
+		cam, chip   error
+		video, gpio bool
+	}{
+		{denied("/dev/video0"), denied("/dev/gpiochip0"), true, true},
+		{broken, denied("/dev/gpiochip0"), false, true},
+		{denied("/dev/video0"), broken, true, false},
+	} {
+		text := newInventory(config.Default(),
+			[]camera.Info{{Path: "/dev/video0", Use: camera.Unreadable, Reason: tt.cam.Error(), Err: tt.cam}},
+			[]gpio.Chip{{Path: "/dev/gpiochip0", Err: tt.chip}}).text(false)
+		if strings.Contains(text, "group video") != tt.video || strings.Contains(text, "group gpio") != tt.gpio {
+			t.Errorf("camera %v, chip %v: it says\n%s", tt.cam, tt.chip, text)
+		}
+	}
+}
+
+// TestNames holds that what devices call themselves cannot play with a terminal,
+// and reaches programs as it is.
+func TestNames(t *testing.T) {
+	cam := webcam("/dev/video0", "")
+	cam.Name = "C\x1b[2J920\n"
+	chip := pi4()
+	chip.Label = "pinctrl\a"
+	chip.Lines[3].Name, chip.Lines[3].Used, chip.Lines[3].Holder = "GPIO\t3", true, "me\x1b]0;x\a"
+	inv := newInventory(config.Default(), []camera.Info{cam}, []gpio.Chip{chip})
+	inv.Cameras[0].Controls = []controlEntry{{Name: "gain\r"}}
+	inv.Cameras[0].Holders = []string{"cheese\x9b (process 1)"}
+	for _, all := range []bool{false, true} {
+		text := inv.text(all)
+		for _, r := range text {
+			if unicode.IsControl(r) && r != '\n' {
+				t.Errorf("the text has %q:\n%q", r, text)
+			}
+		}
+		for _, want := range []string{`  C\x1b[2J920\n (uvcvideo)`, `pinctrl\a, 30 lines`, `GPIO\t3`, `me\x1b]0;x\a`, `gain\r`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the text does not say %s:\n%s", want, text)
+			}
+		}
+	}
+	if inv.Cameras[0].Name != cam.Name || inv.Chips[0].Lines[3].Name != "GPIO\t3" {
+		t.Errorf("programs are told of %q and %q", inv.Cameras[0].Name, inv.Chips[0].Lines[3].Name)
+	}
+}
+
+func TestIsBox(t *testing.T) {
+	for holder, want := range map[string]bool{
+		"teachbox@812": true, "teachbox-arm64@812": true,
+		"teachbox-of-the-second-classroo": true, // cut by the kernel
+		"teachbox":                        false, "teachbox-arm64": false,
+		"teachboxes@812": false, "my-teachbox@812": false, "teachbox.test@812": false, "": false,
+	} {
+		if got := isBox(holder); got != want {
+			t.Errorf("%q: %v (want %v)", holder, got, want)
+		}
 	}
 }
 
@@ -164,8 +238,8 @@ func TestWiring(t *testing.T) {
     LED of slot 1, GPIO17: held by "spi0 CS0"; end that program, switch that driver off in config.txt, or choose another line
     button of slot 2, GPIO6: taken by the kernel for another purpose; switch that off in config.txt (SPI, I²C, serial port …), or choose another line
     LED of slot 2, raspberrypi-exp-gpio:0: held by "shutdown"; end that program, switch that driver off in config.txt, or choose another line
-    nothing button, NOSUCH: no such line: no chip has one of that name (hardware --all lists them)
-    status LED, gpiochip0:30: no such line: there is no chip of that label with that offset
+    nothing button, NOSUCH: not there: no GPIO chip has a line of that name; ` + "`teachbox hardware --all`" + ` lists what there is
+    status LED, gpiochip0:30: not there: the chip has the lines 0 to 29; choose one of them
 `
 	if diff := cmp.Diff(want, text); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
@@ -184,13 +258,13 @@ func TestWiring(t *testing.T) {
 
 	// One line under two names.
 	cfg.Panel.Nothing.Line = config.Line{Pin: config.NoPin, Name: "pinctrl-bcm2711:5"}
-	if got, want := newInventory(cfg, nil, []gpio.Chip{pi4()}).Wiring[4].Problem, "the same line as that of button1; choose another one"; got != want {
+	if got, want := newInventory(cfg, nil, []gpio.Chip{pi4()}).Wiring[4].Problem, "the same line as that of the button of slot 1; choose another one"; got != want {
 		t.Errorf("of a line with two names: %q (want %q)", got, want)
 	}
 
 	// A chip that may not be asked could have any line.
 	inv = newInventory(config.Default(), nil, []gpio.Chip{{Path: "/dev/gpiochip0", Err: fmt.Errorf("/dev/gpiochip0: %w", device.ErrDenied)}})
-	if got, want := inv.Wiring[0].Problem, "not known: its chip may be one that denied access"; got != want {
+	if got, want := inv.Wiring[0].Problem, "no readable chip has it, and one cannot be read: /dev/gpiochip0: permission denied"; got != want {
 		t.Errorf("on a chip that denies: %q (want %q)", got, want)
 	}
 	if text := inv.text(false); !strings.Contains(text, "/dev/gpiochip0: permission denied") || !strings.Contains(text, "group gpio") {
@@ -199,7 +273,13 @@ func TestWiring(t *testing.T) {
 
 	// Nobody needs the lines of a simulated panel.
 	cfg.Panel.Source = config.SourceSim
-	if text := newInventory(cfg, nil, []gpio.Chip{chip}).text(false); strings.Contains(text, "NOSUCH") {
+	inv = newInventory(cfg, nil, []gpio.Chip{chip})
+	for _, w := range inv.Wiring {
+		if w.Problem != "" {
+			t.Errorf("a simulated panel has the problem %q with the %s", w.Problem, w.people)
+		}
+	}
+	if text := inv.text(false); strings.Contains(text, "NOSUCH") {
 		t.Errorf("a simulated panel lacks lines:\n%s", text)
 	}
 }

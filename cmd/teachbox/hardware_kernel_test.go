@@ -213,7 +213,7 @@ func TestKernelHardwareList(t *testing.T) {
 
 	// Lines that are not there.
 	out, _ = said(t, "--config", written(t, "[[panel.slots]]\nbutton = {pin = 5}\nled = {line = \"pinctrl-bcm2711:28\"}\n[[panel.slots]]\nbutton = {line = \"X\"}\nled = {pin = 6}\n"), "hardware")
-	wants(out, `^    LED of slot 1, pinctrl-bcm2711:28: no such line`, `^    button of slot 2, X: no such line`)
+	wants(out, `^    LED of slot 1, pinctrl-bcm2711:28: not there`, `^    button of slot 2, X: not there`)
 }
 
 func TestKernelHardwareTest(t *testing.T) {
@@ -286,10 +286,9 @@ led = { pin = 16 }
 	}
 }
 
-func TestKernelHardwareLoop(t *testing.T) {
-	chip, panel := headerChip(t)
-	// The wires: from the offset of an output to that of an input.
-	wires := map[int]int{17: 5, 24: 12, 20: 21}
+// solder wires lines of a chip together, from the offset of an output to that
+// of an input, until cut is called.
+func solder(chip *virtualpi.GPIOChip, wires map[int]int) (cut func()) {
 	done := make(chan struct{})
 	var copying sync.WaitGroup
 	copying.Go(func() {
@@ -304,8 +303,15 @@ func TestKernelHardwareLoop(t *testing.T) {
 			}
 		}
 	})
-	defer copying.Wait()
-	defer close(done)
+	return func() {
+		close(done)
+		copying.Wait()
+	}
+}
+
+func TestKernelHardwareLoop(t *testing.T) {
+	chip, panel := headerChip(t)
+	defer solder(chip, map[int]int{17: 5, 24: 12, 20: 21})()
 	conf := written(t, "")
 	loops := []string{"--config", conf, "hardware", "test", "--loop", "led1=button1", "--loop", "status=GPIO12", "--loop", "20=pinctrl-bcm2711:21"}
 	out, code := said(t, loops...)
@@ -320,11 +326,91 @@ func TestKernelHardwareLoop(t *testing.T) {
 	if code != exitFailed || !strings.Contains(out, "12 stays low; led1 moves button1 instead") || !strings.Contains(out, "button1 stays low; status moves 12 instead") {
 		t.Errorf("crossed wires: exit code %d\n%s", code, out)
 	}
+	out, code = said(t, "--config", conf, "hardware", "test", "--loop", "pinctrl-bcm2711:5=20")
+	if code != exitUsage || !strings.Contains(out, "pinctrl-bcm2711:5 is the button of slot 1") {
+		t.Errorf("a button as an output, by another name: exit code %d\n%s", code, out)
+	}
 	out, code = said(t, "--config", conf, "hardware", "test", "--loop", "led1=NOSUCH")
 	if code != exitFailed || !strings.Contains(out, "NOSUCH") {
 		t.Errorf("no such line: exit code %d\n%s", code, out)
 	}
 	if l := panel.Lights(); l != 0 {
 		t.Errorf("after the end the LEDs show %v", l)
+	}
+}
+
+// TestKernelReadme runs the commands of the README that want hardware, as a
+// reader would who has it.
+func TestKernelReadme(t *testing.T) {
+	chip, panel := headerChip(t)
+	loadVivid(t)
+	t.Setenv("TEACHBOX_CONFIG", emptyConfig(t))
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	commands := 0
+	for _, block := range readme(t, "bash") {
+		for command := range strings.Lines(block) {
+			command = strings.TrimSpace(command)
+			commands++
+			t.Run(command, func(t *testing.T) {
+				args := strings.Fields(strings.TrimPrefix(command, "bin/teachbox "))
+				switch command {
+				case "bin/teachbox hardware test":
+					k := newTalk(t, args...)
+					k.until("", k.answers(panel))
+					if code := k.end(); code != 0 {
+						t.Errorf("exit code %d\n%s%s", code, k.text.String(), k.err.String())
+					}
+				case "bin/teachbox hardware test --loop 17=5 --loop led2=button2":
+					cut := solder(chip, map[int]int{17: 5, 27: 6})
+					out, code := said(t, args...)
+					cut()
+					panel.Idle()
+					if code != 0 || !strings.Contains(out, "2 ok, 0 failed") {
+						t.Errorf("exit code %d\n%s", code, out)
+					}
+				case "bin/teachbox run":
+					runUntilLit(t, panel, args...)
+				default:
+					t.Error("nobody knows how a reader would do that")
+				}
+				if l := panel.Lights(); l != 0 {
+					t.Errorf("after the end the LEDs show %v", l)
+				}
+			})
+		}
+	}
+	if commands < 3 {
+		t.Errorf("only %d commands found", commands)
+	}
+}
+
+// runUntilLit runs the box until an LED lights, and ends it as a reader would.
+func runUntilLit(t *testing.T, panel virtualpi.GPIOPanel, args ...string) {
+	t.Helper()
+	cmd := program(t.Context(), t, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for late := time.After(time.Minute); panel.Lights() == 0; time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended by itself: %v\n%s", err, out.String())
+		case <-late:
+			t.Error("no LED lights within a minute")
+			_ = cmd.Process.Kill()
+			<-ended
+			t.Fatal(out.String())
+		default:
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }

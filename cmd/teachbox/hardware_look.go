@@ -47,10 +47,13 @@ func look(ctx context.Context, c device.Camera) finding {
 	case ctx.Err() != nil:
 		return finding{part: f.part, result: untested}
 	case err != nil:
-		f.note = stopService(err).Error()
+		f.note = endBox(err).Error()
 		return f
 	case n == 0:
 		f.note = fmt.Sprintf("no picture within %v: unplug it and plug it in again", firstFrame)
+		return f
+	case n == 1:
+		f.note = fmt.Sprintf("one picture, then none for %.0f s: check its cable", lookTime.Seconds())
 		return f
 	}
 	dark, err := isDark(last)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,30 +37,34 @@ func (w wire) level(lit bool) string {
 }
 
 // parseWires reads the arguments of --loop. The errors are those of a person.
-func parseWires(args []string, ps []purpose) ([]wire, error) {
+func parseWires(args []string, ps []purpose, chips []gpio.Chip) ([]wire, error) {
 	if len(args) > device.MaxSlots {
 		return nil, fmt.Errorf("--loop: %d wires are too many; test up to %d at once", len(args), device.MaxSlots)
 	}
 	var wires []wire
-	used := make(map[gpio.Line]bool)
+	used := make(map[place]bool)
 	for _, arg := range args {
+		if parts := strings.Split(arg, ","); len(parts) > 1 && !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(p, "=") }) {
+			return nil, fmt.Errorf("--loop %s: repeat --loop for each wire: --loop %s", arg, strings.Join(parts, " --loop "))
+		}
 		from, to, ok := strings.Cut(arg, "=")
 		if !ok || from == "" || to == "" {
 			return nil, fmt.Errorf("--loop %s: write FROM=TO, such as led1=button1", arg)
 		}
-		out, err := wireEnd(from, ps, true)
+		out, err := wireEnd(from, ps, chips, true)
 		if err != nil {
 			return nil, fmt.Errorf("--loop %s: %w", arg, err)
 		}
-		in, err := wireEnd(to, ps, false)
+		in, err := wireEnd(to, ps, chips, false)
 		if err != nil {
 			return nil, fmt.Errorf("--loop %s: %w", arg, err)
 		}
 		for _, l := range []gpio.Line{out.line, in.line} {
-			if used[l] {
+			at := placeOf(chips, l)
+			if used[at] {
 				return nil, fmt.Errorf("--loop %s: line %v has two wires; test them one after the other", arg, l)
 			}
-			used[l] = true
+			used[at] = true
 		}
 		// The input reads as pressed where the wire is as when the LED is lit,
 		// and a wire that is broken as dark.
@@ -74,28 +80,83 @@ func parseWires(args []string, ps []purpose) ([]wire, error) {
 	return wires, nil
 }
 
-// wireEnd finds the line that one end of a wire names. A line that the
-// configuration uses the other way round is refused: an output that meets a
-// pressed button is a short circuit.
-func wireEnd(name string, ps []purpose, out bool) (purpose, error) {
-	end := purpose{key: name, led: out, line: gpio.Line{Name: name}}
-	if pin, err := strconv.Atoi(name); err == nil {
-		end.line.Name = config.Line{Pin: config.Pin(pin)}.KernelName()
-	} else if chip, offset, ok := (config.Line{Name: name}).Offset(); ok {
-		end.line = gpio.Line{Chip: chip, Offset: offset}
+// A place is where a line is, so that two names of one line are alike.
+type place struct {
+	chip   string // its path
+	offset int
+	line   gpio.Line // instead, if there is no such line
+}
+
+func placeOf(chips []gpio.Chip, l gpio.Line) place {
+	chip, info, err := gpio.Find(chips, l)
+	if err != nil {
+		return place{line: l}
 	}
+	return place{chip: chip.Path, offset: info.Offset}
+}
+
+// wireEnd finds the line that one end of a wire names. A line that the
+// configuration uses the other way round is refused, by whatever name: an
+// output that meets a pressed button is a short circuit.
+func wireEnd(name string, ps []purpose, chips []gpio.Chip, out bool) (purpose, error) {
+	end, err := namedEnd(name, ps, out)
+	if err != nil {
+		return end, err
+	}
+	at := placeOf(chips, end.line)
 	for _, p := range ps {
 		switch {
-		case p.key != name && p.line != end.line:
+		case placeOf(chips, p.line) != at:
 		case p.led != out && out:
 			return end, fmt.Errorf("%s is the %s; begin with an output, such as led1", name, p.people)
 		case p.led != out:
 			return end, fmt.Errorf("%s is the %s; end at an input, such as button1", name, p.people)
 		default:
-			return p, nil
+			end = p
 		}
 	}
 	return end, nil
+}
+
+// namedEnd is the line of a purpose, of a BCM number, at a chip's offset, or of
+// a name. What is shaped like one of the first two and is none is a mistake.
+func namedEnd(name string, ps []purpose, out bool) (purpose, error) {
+	shaped := func(pattern string) bool { return regexp.MustCompile("^(" + pattern + ")$").MatchString(name) }
+	end := purpose{key: name, led: out, line: gpio.Line{Name: name}}
+	for _, p := range ps {
+		if p.key == name {
+			return p, nil
+		}
+	}
+	if shaped(`led\d+|button\d+|status|nothing`) {
+		return end, fmt.Errorf("the configuration has no %s; it has %s", name, keys(ps, shaped(`led\d+|status`)))
+	}
+	if shaped(`[+-]?\d+`) {
+		pin, err := strconv.Atoi(name)
+		if err != nil || pin < 0 || pin > 27 || strconv.Itoa(pin) != name {
+			return end, fmt.Errorf("%s is no BCM number; those of a Raspberry Pi's header are 0 to 27", name)
+		}
+		end.line.Name = config.Line{Pin: config.Pin(pin)}.KernelName()
+	} else if chip, offset, ok := (config.Line{Name: name}).Offset(); ok {
+		end.line = gpio.Line{Chip: chip, Offset: offset}
+	}
+	return end, nil
+}
+
+// keys lists the LEDs or the buttons of a configuration: "led1 to led4 and
+// status".
+func keys(ps []purpose, led bool) string {
+	var slots, others []string
+	for _, p := range ps {
+		switch {
+		case p.led != led:
+		case strings.ContainsAny(p.key, "12345678"):
+			slots = append(slots, p.key)
+		default:
+			others = append(others, p.key)
+		}
+	}
+	return strings.Join(append([]string{slots[0] + " to " + slots[len(slots)-1]}, others...), " and ")
 }
 
 // A loop drives outputs and sees whether the inputs that are wired to them

@@ -133,7 +133,7 @@ led = { pin = 27 }
 	}
 	ps := purposes(panelOptions(cfg))
 
-	wires, err := parseWires([]string{"led1=button1", "status=12", "16=B2", "other:3=LINE=7"}, ps)
+	wires, err := parseWires([]string{"led1=button1", "status=12", "16=B2", "other:3=LINE=7"}, ps, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,9 +170,55 @@ led = { pin = 27 }
 		{[]string{"led1=button1", "led2=5"}, "--loop led2=5: line GPIO5 has two wires; test them one after the other"},
 		{[]string{"12=12"}, "--loop 12=12: line GPIO12 has two wires; test them one after the other"},
 		{many, "--loop: 9 wires are too many; test up to 8 at once"},
+
+		// Slips.
+		{[]string{"led9=button1"}, "--loop led9=button1: the configuration has no led9; it has led1 to led2 and status"},
+		{[]string{"led0=button1"}, "--loop led0=button1: the configuration has no led0; it has led1 to led2 and status"},
+		{[]string{"led1=button3"}, "--loop led1=button3: the configuration has no button3; it has button1 to button2 and nothing"},
+		{[]string{"99=5"}, "--loop 99=5: 99 is no BCM number; those of a Raspberry Pi's header are 0 to 27"},
+		{[]string{"28=5"}, "--loop 28=5: 28 is no BCM number; those of a Raspberry Pi's header are 0 to 27"},
+		{[]string{"led1=-1"}, "--loop led1=-1: -1 is no BCM number; those of a Raspberry Pi's header are 0 to 27"},
+		{[]string{"+5=6"}, "--loop +5=6: +5 is no BCM number; those of a Raspberry Pi's header are 0 to 27"},
+		{[]string{"99999999999999999999=6"}, "--loop 99999999999999999999=6: 99999999999999999999 is no BCM number; those of a Raspberry Pi's header are 0 to 27"},
+		{[]string{"led1=button1,led2=button2"}, "--loop led1=button1,led2=button2: repeat --loop for each wire: --loop led1=button1 --loop led2=button2"},
 	} {
-		if _, err := parseWires(tt.args, ps); err == nil || err.Error() != tt.want {
+		if _, err := parseWires(tt.args, ps, nil); err == nil || err.Error() != tt.want {
 			t.Errorf("%q: %v\n(want %s)", tt.args, err, tt.want)
+		}
+	}
+}
+
+// TestParseWiresPlaces holds that a line is known by whatever name: an output
+// that meets a pressed button is a short circuit.
+func TestParseWiresPlaces(t *testing.T) {
+	ps := purposes(panelOptions(config.Default()))
+	chips := []gpio.Chip{pi4(), expander()}
+	if _, err := parseWires([]string{"pinctrl-bcm2711:17=gpiochip0:5", "16=raspberrypi-exp-gpio:1"}, ps, chips); err != nil {
+		t.Error(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"pinctrl-bcm2711:5=20"}, "--loop pinctrl-bcm2711:5=20: pinctrl-bcm2711:5 is the button of slot 1; begin with an output, such as led1"},
+		{[]string{"gpiochip0:26=20"}, "--loop gpiochip0:26=20: gpiochip0:26 is the nothing button; begin with an output, such as led1"},
+		{[]string{"20=gpiochip0:24"}, "--loop 20=gpiochip0:24: gpiochip0:24 is the status LED; end at an input, such as button1"},
+		{[]string{"20=gpiochip0:20"}, "--loop 20=gpiochip0:20: line gpiochip0:20 has two wires; test them one after the other"},
+	} {
+		if _, err := parseWires(tt.args, ps, chips); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: %v\n(want %s)", tt.args, err, tt.want)
+		}
+	}
+
+	// Without a status LED and a nothing button these are no names.
+	o := panelOptions(config.Default())
+	o.Nothing, o.Status = nil, nil
+	for arg, want := range map[string]string{
+		"status=7":  "--loop status=7: the configuration has no status; it has led1 to led4",
+		"7=nothing": "--loop 7=nothing: the configuration has no nothing; it has button1 to button4",
+	} {
+		if _, err := parseWires([]string{arg}, purposes(o), chips); err == nil || err.Error() != want {
+			t.Errorf("%s: %v\n(want %s)", arg, err, want)
 		}
 	}
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"io/fs"
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"teachbox/config"
 	"teachbox/device/camera"
@@ -37,14 +40,14 @@ func (inv *inventory) cameras(b *strings.Builder, all bool) {
 				n++
 			}
 			if n > 1 {
-				fmt.Fprintf(b, "  %s to %s  (%s)\n    %s\n", c.Path, inv.Cameras[i+n-1].Path, c.Driver, joined(": ", c.Use, c.Reason))
+				printf(b, "  %s to %s  (%s)\n    %s\n", c.Path, inv.Cameras[i+n-1].Path, c.Driver, joined(": ", c.Use, c.Reason))
 				i += n - 1
 				continue
 			}
 		}
-		fmt.Fprintf(b, "  %s\n    %s\n", joined("  ", c.Path, c.title()), joined(": ", c.Use, c.Reason))
+		printf(b, "  %s\n    %s\n", joined("  ", c.Path, c.title()), joined(": ", c.Use, c.Reason))
 		if len(c.Holders) > 0 {
-			fmt.Fprintf(b, "    open in %s\n", strings.Join(c.Holders, ", "))
+			printf(b, "    open in %s\n", strings.Join(c.Holders, ", "))
 		}
 		if c.Source != "" {
 			sources++
@@ -53,20 +56,24 @@ func (inv *inventory) cameras(b *strings.Builder, all bool) {
 		}
 	}
 	if len(inv.Cameras) == 0 {
-		fmt.Fprintf(b, "  %s\n", cmp.Or(inv.CameraError, "There is no video device."))
+		printf(b, "  %s\n", cmp.Or(inv.CameraError, "There is no video device."))
 	}
 	seen := slices.ContainsFunc(inv.Cameras, func(c cameraEntry) bool { return len(c.Holders) > 0 })
 	if box := inv.box(); box != "" && !seen && isReal(config.Camera{Source: inv.CameraSource}) {
 		// Only root may see what another user's programs have open.
-		fmt.Fprintf(b, "  The box is running (%s), so its camera is in use.\n", box)
+		printf(b, "  The box is running (%s), so its camera is in use.\n", box)
 	}
 	if inv.RPiCam {
 		fmt.Fprintln(b, `  rpicam-vid is installed: camera.source = "rpicam" takes a Pi camera`)
 	} else {
 		fmt.Fprintln(b, "  rpicam-vid is not installed (only a Pi camera needs it: sudo apt install rpicam-apps)")
 	}
-	if sources == 0 && !inv.RPiCam {
-		fmt.Fprintln(b, "  Is the camera plugged in? May you use it (group video)? Without one: teachbox run --sim")
+	switch {
+	case sources > 0:
+	case slices.ContainsFunc(inv.Cameras, func(c cameraEntry) bool { return c.denied }):
+		fmt.Fprintln(b, "  May you use the camera (group video)?")
+	case !inv.RPiCam:
+		fmt.Fprintln(b, "  Is the camera plugged in? Without one: teachbox run --sim-missing")
 	}
 }
 
@@ -91,37 +98,33 @@ func (c cameraEntry) more(b *strings.Builder, all bool) {
 			sizes = append(sizes, camera.Size(s).String())
 		}
 		if all || len(sizes) > 0 {
-			fmt.Fprintf(b, "    %-5s %s\n", f.Format, cmp.Or(strings.Join(sizes, "; "), "(not for the box)"))
+			printf(b, "    %-5s %s\n", f.Format, cmp.Or(strings.Join(sizes, "; "), "(not for the box)"))
 		}
 	}
 	var names []string
 	for _, k := range c.Controls {
 		names = append(names, k.Name)
 		if all {
-			fmt.Fprintf(b, "    control %s: %d, from %d to %d, at first %d\n", k.Name, k.Value, k.Min, k.Max, k.Default)
+			printf(b, "    control %s: %d, from %d to %d, at first %d\n", k.Name, k.Value, k.Min, k.Max, k.Default)
 		}
 	}
 	if !all && len(names) > 0 {
-		fmt.Fprintf(b, "    controls: %s\n", strings.Join(names, ", "))
+		printf(b, "    controls: %s\n", strings.Join(names, ", "))
 	}
 }
 
 func (inv *inventory) lines(b *strings.Builder, all bool) {
 	fmt.Fprintf(b, "GPIO (the configuration says panel.source = %q)\n", inv.PanelSource)
-	people := make(map[string]string)
-	for _, w := range inv.Wiring {
-		people[w.Purpose] = w.people
-	}
 	denied := false
 	for _, c := range inv.Chips {
+		denied = denied || c.denied
 		if c.Error != "" {
-			denied = true
-			fmt.Fprintf(b, "  %s\n", c.Error)
+			printf(b, "  %s\n", c.Error)
 			continue
 		}
-		fmt.Fprintf(b, "  %s  %s, %d lines\n", c.Path, c.Label, len(c.Lines))
+		printf(b, "  %s  %s, %d lines\n", c.Path, c.Label, len(c.Lines))
 		w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-		head := "    OFFSET\tNAME\tDIRECTION\tHELD BY\tCONFIGURED AS\n"
+		listed := false
 		for _, l := range c.Lines {
 			if !all && !l.Used && l.Purpose == "" {
 				continue
@@ -133,17 +136,23 @@ func (inv *inventory) lines(b *strings.Builder, all bool) {
 			if l.Used {
 				holder = cmp.Or(holder, "the kernel")
 			}
-			fmt.Fprintf(w, "%s    %d\t%s\t%s\t%s\t%s\n", head,
-				l.Offset, cmp.Or(l.Name, "-"), direction, cmp.Or(holder, "-"), cmp.Or(people[l.Purpose], "-"))
-			head = ""
+			if !listed {
+				fmt.Fprintln(w, "    OFFSET\tNAME\tDIRECTION\tHELD BY\tCONFIGURED AS")
+				listed = true
+			}
+			printf(w, "    %d\t%s\t%s\t%s\t%s\n",
+				l.Offset, cmp.Or(l.Name, "-"), direction, cmp.Or(holder, "-"), cmp.Or(inv.people(l.Purpose), "-"))
 		}
 		_ = w.Flush() // to memory
 	}
 	if inv.ChipError != "" {
-		fmt.Fprintf(b, "  %s\n", inv.ChipError)
+		printf(b, "  %s\n", inv.ChipError)
 	}
-	if len(inv.Chips) == 0 || denied {
-		fmt.Fprintln(b, "  May you use GPIO (group gpio)? Without it: teachbox run --sim")
+	switch {
+	case denied:
+		fmt.Fprintln(b, "  May you use GPIO (group gpio)? Without it: teachbox run --sim-missing")
+	case len(inv.Chips) == 0:
+		fmt.Fprintln(b, "  Without GPIO: teachbox run --sim-missing")
 	}
 	if len(inv.Chips) > 0 && inv.PanelSource != config.SourceSim {
 		inv.wiring(b)
@@ -170,7 +179,7 @@ func (inv *inventory) wiring(b *strings.Builder) {
 		}
 	}
 	if box != "" {
-		fmt.Fprintf(b, "  The box is running (%s) and has its lines.\n", box)
+		printf(b, "  The box is running (%s) and has its lines.\n", box)
 	}
 	if len(wrong) == 0 && box == "" {
 		fmt.Fprintln(b, "  All lines of the configuration are there, and free.")
@@ -179,8 +188,33 @@ func (inv *inventory) wiring(b *strings.Builder) {
 		fmt.Fprintln(b, "  Wrong with the lines of the configuration:")
 	}
 	for _, w := range wrong {
-		fmt.Fprintf(b, "    %s, %s: %s\n", w.people, w.Line, w.Problem)
+		printf(b, "    %s, %s: %s\n", w.people, w.Line, w.Problem)
 	}
+}
+
+// printf is fmt.Fprintf to memory, for texts that come from devices: what is in
+// them is printed as it is, control characters escaped, so that no name can
+// play with a terminal.
+func printf(w io.Writer, format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = escaped(text)
+		}
+	}
+	fmt.Fprintf(w, format, args...)
+}
+
+// escaped writes what cannot be seen as Go does, such as \x1b.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // joined joins the parts that are not empty.

@@ -123,14 +123,14 @@ func (w *walk) answer(ctx context.Context) (string, error) {
 	}
 }
 
-// button asks for one press, and for a second one if that of another button
-// came: anybody may mistake a button.
+// button asks for one press, and for another one while other buttons come:
+// anybody may mistake a button. The same wrong one twice is no mistake.
 func (w *walk) button(ctx context.Context, b device.Button) (finding, error) {
 	if err := w.panel.Show(0); err != nil {
 		return finding{result: untested}, fmt.Errorf("hardware test: %w", err)
 	}
 	prompt := fmt.Sprintf("Press the %s. [s skips, q quits]", buttonName(b))
-	other := "" // the button that came instead
+	var other *device.Button // the one that came instead
 	for {
 		if err := w.settle(ctx); err != nil {
 			return finding{result: untested}, err
@@ -147,13 +147,15 @@ func (w *walk) button(ctx context.Context, b device.Button) (finding, error) {
 			return finding{result: skipped}, nil
 		case h.kind == moved && h.edge.Button == b:
 			return finding{result: passed}, nil
-		case other != "":
-			return finding{result: failed, note: "the " + other + " came: the two are swapped, on the box or in the configuration"}, nil
+		case h.kind == late && other != nil:
+			return finding{result: failed, note: fmt.Sprintf("the %s came, then no press within %v: check its pin, its wires, and pull", buttonName(*other), w.wait)}, nil
 		case h.kind == late:
 			return finding{result: failed, note: fmt.Sprintf("no press within %v: check its pin, its wires, and pull", w.wait)}, nil
+		case other != nil && *other == h.edge.Button:
+			return finding{result: failed, note: "the " + buttonName(*other) + " came: the two are swapped, on the box or in the configuration"}, nil
 		}
-		other = buttonName(h.edge.Button)
-		prompt = fmt.Sprintf("You pressed the %s. If it was the %s, the two are swapped, on the box or in the configuration. Press it once more, to be sure.", other, buttonName(b))
+		other = &h.edge.Button
+		prompt = fmt.Sprintf("You pressed the %s. If it was the %s, the two are swapped, on the box or in the configuration. Press it once more, to be sure.", buttonName(*other), buttonName(b))
 	}
 }
 

@@ -164,11 +164,19 @@ func TestWalk(t *testing.T) {
 		{name: "nothing swapped", prepare: func(p *tester, _ func()) { p.wired[device.Nothing] = 1 }, but: map[int]string{
 			7: "nothing button: FAILED: the button of slot 2" + swapped,
 		}},
-		{name: "swapped, pressed once", prepare: func(p *tester, _ func()) {
+		{name: "another one once, then none", prepare: func(p *tester, _ func()) {
 			p.wired[2] = 0
 			p.instead["You pressed"] = func() {}
-		}, but: map[int]string{6: "button of slot 3: FAILED: the button of slot 1" + swapped}},
+		}, but: map[int]string{6: "button of slot 3: FAILED: the button of slot 1 came, then no press within 30s: check its pin, its wires, and pull"}},
 		{name: "mistaken once", prepare: func(p *tester, _ func()) { p.missed[1] = true }},
+		{name: "mistaken for two others", prepare: func(p *tester, _ func()) {
+			p.instead["Press the button of slot 1"] = func() { p.push(1) }
+			p.instead["You pressed the button of slot 2"] = func() { p.push(2) }
+		}},
+		{name: "mistaken for two others, the second one twice", prepare: func(p *tester, _ func()) {
+			p.instead["Press the button of slot 1"] = func() { p.push(1) }
+			p.instead["You pressed the"] = func() { p.push(2) }
+		}, but: map[int]string{4: "button of slot 1: FAILED: the button of slot 3" + swapped}},
 		{name: "a button that never comes", prepare: func(p *tester, _ func()) { p.broken[1] = true }, but: map[int]string{
 			5: "button of slot 2: FAILED: no press within 30s: check its pin, its wires, and pull",
 		}},

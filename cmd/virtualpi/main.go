@@ -82,7 +82,7 @@ func command(ctx context.Context, name string, args []string, verbose bool, stdo
 	if err != nil {
 		return exitMachine, err
 	}
-	m, err := (&preparer{root: root, libs: libraryDir, out: stderr}).prepare(ctx)
+	m, err := (&preparer{root: root, out: stderr}).prepare(ctx)
 	if err != nil {
 		return exitMachine, fmt.Errorf("prepare: %w", err)
 	}

@@ -33,9 +33,6 @@ var libraries = []string{
 	"librt.so.1", "libresolv.so.2", "libgcc_s.so.1", "libstdc++.so.6",
 }
 
-// libraryDir is where Debian's packages for cross-compiling put the libraries.
-const libraryDir = "/usr/aarch64-linux-gnu/lib"
-
 // tools are the programs that preparing needs, all of them before anything is
 // downloaded.
 var tools = []string{
@@ -53,7 +50,6 @@ var tools = []string{
 //	download, new          until a kernel is complete
 type preparer struct {
 	root string
-	libs string    // libraryDir
 	out  io.Writer // told of what takes long
 }
 
@@ -75,7 +71,7 @@ func (p *preparer) prepare(ctx context.Context) (*machine, error) {
 	}
 	for _, name := range tools {
 		if _, err := lookPath(name); err != nil {
-			return nil, fmt.Errorf("%s is not installed (run `sh cmd/setup/packages.sh kernel` in the repository's folder, which installs what is needed)", name)
+			return nil, notInstalled(name)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -87,6 +83,10 @@ func (p *preparer) prepare(ctx context.Context) (*machine, error) {
 		return nil, err
 	}
 	defer unlock()
+	libs, err := findLibraries(ctx)
+	if err != nil {
+		return nil, err
+	}
 	wanted := []string{m.kernel}
 	for _, name := range modules {
 		wanted = append(wanted, filepath.Join(current, "modules", name+".order"))
@@ -97,11 +97,34 @@ func (p *preparer) prepare(ctx context.Context) (*machine, error) {
 		}
 	}
 	if !exists(m.initramfs) {
-		if err := p.makeInitramfs(ctx, current, m.initramfs); err != nil {
+		if err := p.makeInitramfs(ctx, current, libs, m.initramfs); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+// notInstalled is the error for a program or a library that is missing.
+func notInstalled(name string) error {
+	return fmt.Errorf("%s is not installed (run `sh cmd/setup/packages.sh kernel` in the repository's folder, which installs what is needed)", name)
+}
+
+// findLibraries asks the compiler where each of libraries is: it depends on
+// whether arm64 is the host's own architecture.
+func findLibraries(ctx context.Context) (map[string]string, error) {
+	paths := make(map[string]string)
+	for _, name := range libraries {
+		out, err := output(ctx, "", nil, "aarch64-linux-gnu-gcc", "-print-file-name="+name)
+		if err != nil {
+			return nil, err
+		}
+		path := strings.TrimSpace(string(out))
+		if !filepath.IsAbs(path) { // it answers with the bare name if there is none
+			return nil, notInstalled(name + " for arm64")
+		}
+		paths[name] = path
+	}
+	return paths, nil
 }
 
 // sourceSum tells one state of the first process's sources from another.
@@ -239,8 +262,8 @@ func (p *preparer) fetchKernel(ctx context.Context, dir string) error {
 }
 
 // makeInitramfs writes what the machine starts from: this program as /init, the
-// modules and the libraries.
-func (p *preparer) makeInitramfs(ctx context.Context, current, to string) error {
+// modules and the libraries, by their names.
+func (p *preparer) makeInitramfs(ctx context.Context, current string, libs map[string]string, to string) error {
 	fmt.Fprintln(p.out, "virtualpi: building the machine's first process")
 	tmp, err := os.MkdirTemp("", "virtualpi-")
 	if err != nil {
@@ -253,8 +276,8 @@ func (p *preparer) makeInitramfs(ctx context.Context, current, to string) error 
 		return err
 	}
 	files := map[string]string{"init": binary}
-	for _, name := range libraries {
-		files["lib/"+name] = filepath.Join(p.libs, name)
+	for name, path := range libs {
+		files["lib/"+name] = path
 	}
 	kos, err := os.ReadDir(filepath.Join(current, "modules"))
 	if err != nil {

@@ -66,6 +66,9 @@ case "$tool $*" in
 	*)
 		echo "insmod $4/lib/modules/$version-arm64/kernel/$last.ko.xz " ;;
 	esac ;;
+"aarch64-linux-gnu-gcc -print-file-name="*)
+	name=${1#*=}
+	[ "$name" = "${LACKS-}" ] && echo "$name" || echo "$LIBS/$name" ;;
 "xz -dc "*)
 	echo "module ${2##*/}" ;;
 "go build "*)
@@ -106,11 +109,12 @@ func newBench(t *testing.T) *bench {
 	}
 	said := new(bytes.Buffer)
 	b := &bench{
-		preparer: &preparer{root: filepath.Join(top, "root"), libs: filepath.Join(top, "libs"), out: said},
+		preparer: &preparer{root: filepath.Join(top, "root"), out: said},
 		log:      filepath.Join(top, "log"), said: said,
 	}
 	t.Setenv("PATH", filepath.Join(top, "bin")+":"+os.Getenv("PATH"))
 	t.Setenv("LOG", b.log)
+	t.Setenv("LIBS", filepath.Join(top, "libs"))
 	t.Setenv("TMPDIR", filepath.Join(top, "tmp"))
 	return b
 }
@@ -217,7 +221,7 @@ func TestPrepareChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := b.mustPrepare(t)
-	if diff := cmp.Diff([]string{"go"}, b.calls(t)); diff != "" {
+	if diff := cmp.Diff([]string{"aarch64-linux-gnu-gcc", "go"}, slices.Compact(b.calls(t))); diff != "" {
 		t.Error(diff)
 	}
 	if !strings.Contains(contents(t, m.initramfs), "init of two\n") || exists(old.initramfs) {
@@ -238,7 +242,7 @@ func TestPrepareChanged(t *testing.T) {
 
 // TestPrepareGoesOn lets each tool fail once, and prepares again.
 func TestPrepareGoesOn(t *testing.T) {
-	for _, tool := range []string{"apt-cache", "apt-get", "dpkg", "dpkg-deb", "tar", "make", "aarch64-linux-gnu-strip", "depmod", "modprobe", "xz", "go"} {
+	for _, tool := range []string{"aarch64-linux-gnu-gcc", "apt-cache", "apt-get", "dpkg", "dpkg-deb", "tar", "make", "aarch64-linux-gnu-strip", "depmod", "modprobe", "xz", "go"} {
 		t.Run(tool, func(t *testing.T) {
 			b := newBench(t)
 			t.Setenv("FAIL", tool)
@@ -246,7 +250,7 @@ func TestPrepareGoesOn(t *testing.T) {
 				t.Fatalf("got %v, %v; want what %s said", m, err, tool)
 			}
 			t.Setenv("FAIL", "")
-			downloaded := !slices.Contains([]string{"apt-cache", "apt-get", "dpkg", "dpkg-deb"}, tool)
+			downloaded := !slices.Contains([]string{"aarch64-linux-gnu-gcc", "apt-cache", "apt-get", "dpkg", "dpkg-deb"}, tool)
 			b.said.Reset()
 			b.mustPrepare(t)
 			if again := strings.Contains(b.said.String(), "downloading"); again == downloaded {
@@ -283,6 +287,18 @@ func TestPrepareRefuses(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	for _, name := range libraries {
+		t.Run("no "+name, func(t *testing.T) {
+			b := newBench(t)
+			t.Setenv("LACKS", name)
+			if _, err := b.prepare(t.Context()); err == nil || !strings.Contains(err.Error(), name+" for arm64 is not installed") || !strings.Contains(err.Error(), "packages.sh kernel") {
+				t.Error(err)
+			}
+			if calls := slices.Compact(b.calls(t)); !slices.Equal(calls, []string{"aarch64-linux-gnu-gcc"}) {
+				t.Errorf("calls %q before it was noticed", calls)
+			}
+		})
+	}
 	t.Run("interrupted", func(t *testing.T) {
 		b := newBench(t)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -2,6 +2,7 @@ package camera
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"teachbox/device"
@@ -13,12 +14,18 @@ import (
 type Auto struct {
 	v4l2 *V4L2
 	csi  device.Camera
+	list func() ([]Info, error)
+
+	// vain is, of Run only, the paths of the devices that there were when the Pi
+	// camera was last looked for without a sign of one, and not found. nil: never.
+	vain []string
 }
 
 // NewAuto returns a camera that is v, or csi where only a Pi camera is
 // connected. csi may have a method Installed() bool that tells whether it could
-// work at all; it is then tried even if no sensor is to be seen.
-func NewAuto(v *V4L2, csi device.Camera) *Auto { return &Auto{v, csi} }
+// work at all; it is then tried even if no sensor is to be seen, but not again
+// before other devices are there.
+func NewAuto(v *V4L2, csi device.Camera) *Auto { return &Auto{v4l2: v, csi: csi, list: List} }
 
 // String names the camera for people.
 func (*Auto) String() string { return "camera" }
@@ -29,12 +36,29 @@ func (a *Auto) Run(ctx context.Context, emit func(frame.Frame)) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	all, _ := List() // what cannot be listed cannot be used
+	all, failed := a.list()
 	program, ok := a.csi.(interface{ Installed() bool })
-	if wantsCSI(all, ok && program.Installed()) {
-		return a.csi.Run(ctx, emit)
+	installed := ok && program.Installed()
+	paths := make([]string, len(all))
+	for i := range all {
+		paths[i] = all[i].Path
 	}
-	return a.v4l2.Run(ctx, emit)
+	v4l2 := func() error { return a.v4l2.run(ctx, func() ([]Info, error) { return all, failed }, emit) }
+	sensor := has(all, RawSensor)
+	if !wantsCSI(all, installed) || !sensor && a.vain != nil && slices.Equal(a.vain, paths) {
+		return v4l2()
+	}
+	flowed := false
+	err := a.csi.Run(ctx, func(f frame.Frame) {
+		flowed = true
+		emit(f)
+	})
+	if sensor || flowed || !errors.Is(err, device.ErrAbsent) {
+		return err
+	}
+	// Nothing speaks for a Pi camera, so that its cable is not to blame.
+	a.vain = paths
+	return v4l2()
 }
 
 // Hold holds the V4L2 camera. See V4L2.Hold.
@@ -42,16 +66,18 @@ func (a *Auto) Hold(on bool) { a.v4l2.Hold(on) }
 
 // wantsCSI reports whether the Pi camera is the better choice.
 func wantsCSI(all []Info, installed bool) bool {
-	has := func(u Use) bool {
-		return slices.ContainsFunc(all, func(i Info) bool { return i.Use == u })
-	}
 	switch {
-	case has(Usable):
+	case has(all, Usable):
 		return false
-	case has(RawSensor):
+	case has(all, RawSensor):
 		return true // even without the program: its error says what to install
-	case has(Unreadable):
+	case has(all, Unreadable):
 		return false // its error says more
 	}
 	return installed
+}
+
+// has reports whether one of the devices is of that use.
+func has(all []Info, u Use) bool {
+	return slices.ContainsFunc(all, func(i Info) bool { return i.Use == u })
 }

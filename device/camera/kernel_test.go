@@ -59,7 +59,8 @@ func TestKernelLoopbackIsACamera(t *testing.T) {
 			w := virtualpi.NewWriter(t, f, 20)
 			before := held(t)
 			open := func() device.Camera { return NewV4L2(Options{Device: "loop"}) }
-			devicetest.TestCamera(t, open, devicetest.CameraOptions{Patience: patience})
+			devicetest.TestCamera(t, open, devicetest.CameraOptions{Patience: patience, Stall: w.Pause})
+			w.Resume()
 			r := start(t, open())
 			if got := r.next(t, 1); !bytes.Equal(got.Pix, f.Pix) || got.Format != f.Format {
 				t.Errorf("%v with %d bytes, want %v with the %d that were shown", got.Format, len(got.Pix), f.Format, len(f.Pix))
@@ -74,6 +75,28 @@ func TestKernelLoopbackIsACamera(t *testing.T) {
 			}
 			start(t, open()).ends(t, device.ErrFormat, "waits for a program")
 		})
+	}
+}
+
+// TestKernelLoopbackSilent holds the limits of a camera that gives nothing.
+func TestKernelLoopbackSilent(t *testing.T) {
+	virtualpi.LoadLoopback(t)
+	w := virtualpi.NewWriter(t, grey(100), 20)
+	w.Pause()
+	began := time.Now()
+	const again = "unplug it and plug it in again"
+	start(t, NewV4L2(Options{})).ends(t, device.ErrStall, "camera loopback (/dev/video10): stopped giving frames (no whole picture for 5s); "+again)
+	if took := time.Since(began); took < v4l2Start {
+		t.Errorf("given up after %v (want %v)", took, v4l2Start)
+	}
+	w.Resume()
+	r := start(t, NewV4L2(Options{}))
+	r.next(t, 3)
+	w.Pause()
+	began = time.Now()
+	r.ends(t, device.ErrStall, "(no whole picture for 2s); "+again)
+	if took := time.Since(began); took < v4l2Silence-time.Second || took > v4l2Silence+time.Second {
+		t.Errorf("given up after %v (want %v)", took, v4l2Silence)
 	}
 }
 
@@ -294,6 +317,9 @@ func TestKernelBusy(t *testing.T) {
 	me := fmt.Sprintf("(process %d)", os.Getpid())
 	start(t, NewV4L2(Options{Device: v.Path})).ends(t, device.ErrBusy, me)
 	start(t, NewV4L2(Options{})).ends(t, device.ErrBusy, me)
+	if who := Holders()[v.Path]; len(who) != 1 || !strings.HasSuffix(who[0], me) {
+		t.Errorf("held by %q, want one that ends in %q", who, me)
+	}
 	// It can be listed meanwhile, and is no worse for it.
 	all, err := List()
 	if err != nil || len(all) == 0 || all[0].Use != Usable {
@@ -465,6 +491,27 @@ func TestKernelHold(t *testing.T) {
 	r.stop(t)
 }
 
+// TestKernelHoldAfterCrash finds a camera as a box leaves it that is killed.
+func TestKernelHoldAfterCrash(t *testing.T) {
+	v := virtualpi.LoadVivid(t)
+	for _, c := range []struct {
+		o    Options
+		want int32
+	}{
+		{Options{}, 0},
+		{Options{Hold: true, Controls: map[string]int{"gain_automatic": 0}}, 0},
+		{Options{Hold: true}, 1},
+	} {
+		v.Set(virtualpi.Autogain, 0)
+		r := start(t, NewV4L2(c.o))
+		r.next(t, 1)
+		if got := v.Get(virtualpi.Autogain); got != c.want {
+			t.Errorf("%+v: gain_automatic %d, want %d", c.o, got, c.want)
+		}
+		r.stop(t)
+	}
+}
+
 // TestKernelCycles opens and closes the camera a thousand times, and unplugs it a
 // hundred times: nothing is left behind.
 func TestKernelCycles(t *testing.T) {
@@ -505,7 +552,7 @@ func TestKernelCycles(t *testing.T) {
 // TestKernelAuto has Auto take the camera that is there.
 func TestKernelAuto(t *testing.T) {
 	v := virtualpi.LoadVivid(t)
-	csi := &piCamera{installed: true}
+	csi := &piCamera{installed: true, fault: device.ErrStall}
 	c := NewAuto(NewV4L2(Options{}), csi)
 	r := start(t, c)
 	r.next(t, 2)

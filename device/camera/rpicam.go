@@ -29,15 +29,20 @@ const (
 	// rpiStart is how long the first picture may take: libcamera loads its
 	// modules and finds the camera first, a second or two on a fast board.
 	rpiStart = 10 * time.Second
-	// rpiSilence and two frame intervals are how long the next one may take.
+	// rpiSilence and two frame intervals, but no more than rpiLeeway, are how
+	// long the next one may take: whoever reads the frames has limits, too, and
+	// does not know what the program said.
 	rpiSilence = 2 * time.Second
+	rpiLeeway  = time.Second / 2
 
 	// rpiQuality is the quality of the MJPEG pictures, as that of the pictures
 	// that a lesson keeps. The program's own choice, 50, shows.
 	rpiQuality = 85
-	// rpiAlign is what the width of YUV420 must be a multiple of, in pixels.
-	rpiAlign = 128
 )
+
+// YUVStep is what the width of a Pi camera's YUV420 must be a multiple of, in
+// pixels: such rows are not padded on any board.
+const YUVStep = 128
 
 // An RPiCam is a camera on the ribbon cable of a Raspberry Pi. Linux shows only
 // its raw sensor, so it is read through a child process, rpicam-vid of the
@@ -170,8 +175,8 @@ func (c *RPiCam) check() error {
 		return bad("%w; choose 640×480", err)
 	case o.Width%2 != 0 || o.Height%2 != 0:
 		return bad("%d×%d pixels; choose even numbers", o.Width, o.Height)
-	case o.YUV && o.Width%rpiAlign != 0:
-		return bad("a width of %d pixels does not go with YUV420; choose a multiple of %d, such as 640, or MJPEG", o.Width, rpiAlign)
+	case o.YUV && o.Width%YUVStep != 0:
+		return bad("a width of %d pixels does not go with YUV420; choose a multiple of %d, such as 640, or MJPEG", o.Width, YUVStep)
 	case o.Rate < 1 || o.Rate > 200:
 		return bad("rate %d is not usable; choose 1 to 200 frames a second", o.Rate)
 	case o.Sensor < 0:

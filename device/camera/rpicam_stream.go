@@ -53,7 +53,7 @@ func split(r stream, s splitter, interval time.Duration, put func(pix []byte, co
 		if newest != nil {
 			put(newest, count)
 			noise = 0
-			patience = rpiSilence + 2*interval
+			patience = rpiSilence + min(2*interval, rpiLeeway)
 			due = time.Now().Add(patience)
 		}
 		switch {

@@ -81,6 +81,7 @@ func TestSplitFallsSilent(t *testing.T) {
 				time.Sleep(2 * time.Second)
 			}
 		}, device.ErrStall, 18*time.Second + rpiSilence + 2*interval},
+		"a slow camera": {func(w net.Conn) { write(w, whole) }, device.ErrStall, rpiSilence + 2*interval},
 		"only garbage": {func(w net.Conn) {
 			for range 30 {
 				time.Sleep(interval)

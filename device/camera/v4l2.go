@@ -31,7 +31,12 @@ type Options struct {
 	Rate          int // frames a second to ask for; 0 means 30
 	// Controls are set whenever the camera is opened. See Control.Name.
 	Controls map[string]int
-	Log      *slog.Logger // nil: nobody
+	// Hold says that V4L2.Hold will be called: a box that was killed may have
+	// left the camera held. What chooses exposure, gain, white balance and focus
+	// is then put to the driver's default whenever the camera is opened, unless
+	// Controls names it.
+	Hold bool
+	Log  *slog.Logger // nil: nobody
 }
 
 // A V4L2 is a camera of the kernel's Video4Linux2, such as a USB webcam. It is
@@ -95,14 +100,19 @@ func (c *V4L2) Run(ctx context.Context, emit func(frame.Frame)) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	err := c.run(ctx, emit)
+	return c.run(ctx, List, emit)
+}
+
+// run is Run with another way to list what devices there are.
+func (c *V4L2) run(ctx context.Context, list func() ([]Info, error), emit func(frame.Frame)) error {
+	err := c.try(ctx, list, emit)
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
 
-func (c *V4L2) run(ctx context.Context, emit func(frame.Frame)) error {
+func (c *V4L2) try(ctx context.Context, list func() ([]Info, error), emit func(frame.Frame)) error {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("%s: %w: eventfd: %w", c, device.ErrStall, err)
@@ -118,7 +128,7 @@ func (c *V4L2) run(ctx context.Context, emit func(frame.Frame)) error {
 	}()
 	defer context.AfterFunc(ctx, c.rouse)()
 
-	found, err := find(c.opts.Device)
+	found, err := find(c.opts.Device, list)
 	if err != nil {
 		return err
 	}
@@ -204,6 +214,9 @@ func (c *V4L2) start(n *node, i Info) (*capture, error) {
 		return nil, fmt.Errorf("%w: %w", device.ErrFormat, err)
 	}
 	interval := n.setRate(c.opts.Rate)
+	if c.opts.Hold {
+		c.warn(i, automate(n, c.opts.Controls))
+	}
 	adjust(n, c.opts.Controls, c.opts.Log)
 	if !c.noted[i.Name] {
 		c.noted[i.Name] = true

@@ -283,11 +283,11 @@ func TestHolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("(process %d)", os.Getpid())
-	if who := strings.Join(holders(path), ", "); !strings.HasSuffix(who, want) {
+	if who := strings.Join(holders(path)[path], ", "); !strings.HasSuffix(who, want) {
 		t.Errorf("open: held by %q, want one that ends in %q", who, want)
 	}
 	f.Close()
-	if who := holders(path); who != nil {
+	if who := holders(path)[path]; who != nil {
 		t.Errorf("closed: held by %v", who)
 	}
 }
@@ -555,13 +555,13 @@ func newWebcam() *fakeKnobs {
 	}
 	for _, c := range []Control{
 		{ID: v4l2.CtrlBrightness, Name: "brightness", Max: 255, Value: 128},
-		{ID: v4l2.CtrlAutoWhiteBalance, Name: "white_balance_automatic", Max: 1, Value: 1},
+		{ID: v4l2.CtrlAutoWhiteBalance, Name: "white_balance_automatic", Max: 1, Default: 1, Value: 1},
 		{ID: v4l2.CtrlGain, Name: "gain", Max: 255, Value: 64},
 		{ID: v4l2.CtrlWhiteBalanceTemperature, Name: "white_balance_temperature", Min: 2800, Max: 6500, Value: 4600},
-		{ID: v4l2.CtrlCameraExposureAuto, Name: "auto_exposure", Max: 3, Value: 3},
+		{ID: v4l2.CtrlCameraExposureAuto, Name: "auto_exposure", Max: 3, Default: 3, Value: 3},
 		{ID: v4l2.CtrlCameraExposureAbsolute, Name: "exposure_time_absolute", Min: 3, Max: 2047, Value: 157},
 		{ID: v4l2.CtrlCameraFocusAbsolute, Name: "focus_absolute", Max: 250, Value: 30},
-		{ID: v4l2.CtrlCameraFocusAuto, Name: "focus_automatic_continuous", Max: 1, Value: 1},
+		{ID: v4l2.CtrlCameraFocusAuto, Name: "focus_automatic_continuous", Max: 1, Default: 1, Value: 1},
 	} {
 		k.controls = append(k.controls, c)
 		k.values[c.ID] = c.Value
@@ -649,6 +649,36 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestAutomate has a camera that a box held when it was killed.
+func TestAutomate(t *testing.T) {
+	k := newWebcam()
+	want := with(k.state(), "white_balance_automatic", 0)
+	if _, err := freeze(k, "C920"); err != nil {
+		t.Fatal(err)
+	}
+	if err := automate(k, map[string]int{"white_balance_automatic": 0}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, k.state()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	h, err := freeze(k, "C920")
+	if err != nil || len(h.before) != 2 {
+		t.Errorf("held %v, error %v; want exposure and focus", h.before, err)
+	}
+
+	k.controls = k.controls[:1]
+	if err := automate(k, nil); err != nil {
+		t.Errorf("a simple camera: %v", err)
+	}
+	k = newWebcam()
+	k.broken[v4l2.CtrlCameraFocusAuto] = true
+	k.values[v4l2.CtrlCameraExposureAuto] = 1
+	if err := automate(k, nil); err == nil || k.values[v4l2.CtrlCameraExposureAuto] != 3 {
+		t.Errorf("one that will not: error %v, exposure %d", err, k.values[v4l2.CtrlCameraExposureAuto])
+	}
+}
+
 func TestHoldWhatIsThere(t *testing.T) {
 	t.Run("set by hand", func(t *testing.T) {
 		k := newWebcam()
@@ -730,35 +760,107 @@ func TestWantsCSI(t *testing.T) {
 // A piCamera stands in for a camera of libcamera.
 type piCamera struct {
 	installed bool
+	fault     error
+	frames    int // before the fault
 	runs      int
 }
 
 func (c *piCamera) Installed() bool { return c.installed }
 func (*piCamera) String() string    { return "Pi camera" }
-func (c *piCamera) Run(context.Context, func(frame.Frame)) error {
+func (c *piCamera) Run(_ context.Context, emit func(frame.Frame)) error {
 	c.runs++
-	return device.ErrStall
+	for range c.frames {
+		emit(frame.Frame{})
+	}
+	return fmt.Errorf("Pi camera: %w", c.fault)
 }
 
 func TestAuto(t *testing.T) {
-	v := NewV4L2(Options{Device: "/dev/video-gone"})
-	for _, installed := range []bool{true, false} {
-		csi := &piCamera{installed: installed}
-		err := NewAuto(v, csi).Run(t.Context(), func(frame.Frame) { t.Error("a frame") })
-		all, _ := List()
-		want := device.ErrAbsent
-		if wantsCSI(all, installed) {
-			want = device.ErrStall
-		}
-		if !errors.Is(err, want) || (csi.runs == 1) != (want == device.ErrStall) {
-			t.Errorf("installed %v: error %v (want %v), the Pi camera ran %d times", installed, err, want, csi.runs)
-		}
+	usb := Info{Path: "/dev/video-gone", Name: "C920", Use: Usable}
+	sensor := Info{Path: "/dev/video0", Name: "unicam", Use: RawSensor, Reason: "a bare sensor"}
+	codec := Info{Path: "/dev/video10", Name: "codec", Use: Other, Reason: "a codec"}
+	denied := fmt.Errorf("camera /dev/video0: %w", device.ErrDenied)
+	for _, c := range []struct {
+		name string
+		all  []Info
+		csi  piCamera
+		want error
+		says string
+		runs int // of the Pi camera, in three attempts
+	}{
+		{"USB camera", []Info{sensor, usb}, piCamera{installed: true}, device.ErrAbsent, "C920", 0},
+		{"sensor", []Info{sensor}, piCamera{installed: true, fault: device.ErrStall}, device.ErrStall, "Pi camera", 3},
+		{"sensor that libcamera does not find", []Info{sensor}, piCamera{installed: true, fault: device.ErrAbsent}, device.ErrAbsent, "Pi camera", 3},
+		{"sensor, but no program", []Info{sensor}, piCamera{fault: device.ErrAbsent}, device.ErrAbsent, "Pi camera", 3},
+		{"nothing", nil, piCamera{installed: true, fault: device.ErrAbsent}, device.ErrAbsent, "there is no video device; plug a USB camera in", 1},
+		{"nothing of use", []Info{codec}, piCamera{installed: true, fault: device.ErrAbsent}, device.ErrFormat, "a codec", 1},
+		{"nothing, and no program", nil, piCamera{}, device.ErrAbsent, "plug a USB camera in", 0},
+		{"Pi camera without a sign", nil, piCamera{installed: true, fault: device.ErrBusy}, device.ErrBusy, "Pi camera", 3},
+		{"Pi camera that goes", []Info{codec}, piCamera{installed: true, frames: 1, fault: device.ErrAbsent}, device.ErrAbsent, "Pi camera", 3},
+		{"denied", []Info{{Path: "/dev/video0", Use: Unreadable, Err: denied}}, piCamera{installed: true}, device.ErrDenied, "/dev/video0", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := NewAuto(NewV4L2(Options{}), &c.csi)
+			lists := 0
+			a.list = func() ([]Info, error) { lists++; return c.all, nil }
+			for range 3 {
+				err := a.Run(t.Context(), func(frame.Frame) {})
+				if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.says) {
+					t.Errorf("error %v, want %v saying %q", err, c.want, c.says)
+				}
+			}
+			if c.csi.runs != c.runs || lists != 3 {
+				t.Errorf("in three attempts the Pi camera ran %d times (want %d), the devices were listed %d times (want 3)", c.csi.runs, c.runs, lists)
+			}
+		})
 	}
+
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	csi := &piCamera{installed: true}
-	if err := NewAuto(v, csi).Run(ended, nil); err != nil || csi.runs != 0 {
+	if err := NewAuto(NewV4L2(Options{}), csi).Run(ended, nil); err != nil || csi.runs != 0 {
 		t.Errorf("ended before: error %v, the Pi camera ran %d times", err, csi.runs)
+	}
+}
+
+// TestAutoLooksAgain looks for a Pi camera again when other devices are there.
+func TestAutoLooksAgain(t *testing.T) {
+	csi := &piCamera{installed: true, fault: device.ErrAbsent}
+	a := NewAuto(NewV4L2(Options{}), csi)
+	for i, c := range []struct {
+		all  []Info
+		runs int
+	}{
+		{nil, 1}, {nil, 1},
+		{[]Info{{Path: "/dev/video10", Use: Other}}, 2}, {[]Info{{Path: "/dev/video10", Use: Other}}, 2},
+		{[]Info{{Path: "/dev/video0", Use: RawSensor}}, 3},
+	} {
+		a.list = func() ([]Info, error) { return c.all, nil }
+		if err := a.Run(t.Context(), func(frame.Frame) {}); err == nil || csi.runs != c.runs {
+			t.Errorf("attempt %d: error %v, the Pi camera ran %d times (want %d)", i, err, csi.runs, c.runs)
+		}
+	}
+}
+
+// TestSilent polls what never gives a picture.
+func TestSilent(t *testing.T) {
+	silent, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(silent)
+	c := &capture{node: &node{fd: silent}}
+	c.expect(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err = c.run(ctx, -1, func(frame.Frame) { t.Error("a frame") }, func() {})
+	if err == nil {
+		t.Fatal("nothing is wrong with a camera that is silent")
+	}
+	err = explain(Info{Path: "/dev/null", Name: "C920"}, err)
+	const says = "camera C920 (/dev/null): stopped giving frames (no whole picture for 20ms); unplug it and plug it in again"
+	if !errors.Is(err, device.ErrStall) || err.Error() != says {
+		t.Errorf("error %q, want %q", err, says)
 	}
 }
 

@@ -22,6 +22,14 @@ const wantBuffers = 4
 // when it is unplugged.
 const lookAgain = 1000
 
+const (
+	// v4l2Start is how long the first picture may take: a webcam measures the
+	// light first.
+	v4l2Start = 5 * time.Second
+	// v4l2Silence is how long the next one may take.
+	v4l2Silence = 2 * time.Second
+)
+
 // A capture is the flow of frames from an open camera.
 type capture struct {
 	node    *node
@@ -30,6 +38,8 @@ type capture struct {
 	clock   clock
 	polled  [2]unix.PollFd // the camera, and what wakes the stream
 	empty   time.Time      // when no frame was last waiting
+	patient time.Duration  // how long the next picture may take
+	due     time.Time      // by when it has to be there
 }
 
 // errFailed is the error of a driver that gives up.
@@ -56,7 +66,13 @@ func (c *capture) begin() (err error) {
 	}
 	c.empty = time.Now()
 	c.clock.began = c.empty
+	c.expect(v4l2Start)
 	return c.node.streamOn()
+}
+
+// expect gives the camera so long for its next picture.
+func (c *capture) expect(within time.Duration) {
+	c.patient, c.due = within, time.Now().Add(within)
 }
 
 // stop ends the stream. Without it the buffers would keep the camera busy even
@@ -79,10 +95,15 @@ func (c *capture) run(ctx context.Context, wake int, emit func(frame.Frame), bet
 		between()
 		ready, err := c.ready(0)
 		if err == nil && !ready {
-			ready, err = c.ready(lookAgain)
+			left := max(0, time.Until(c.due).Milliseconds()) + 1 // not before it is due
+			ready, err = c.ready(int(min(lookAgain, left)))
 		}
 		if err == nil && ready {
 			err = c.give(emit)
+		}
+		// Damaged frames alone are no better than none.
+		if err == nil && !time.Now().Before(c.due) {
+			err = fmt.Errorf("no whole picture for %v", c.patient)
 		}
 		if err != nil {
 			return err
@@ -165,6 +186,7 @@ func (c *capture) give(emit func(frame.Frame)) error {
 	// was written before anybody looked.
 	if !first || st.monotonic() {
 		emit(newest)
+		c.expect(v4l2Silence) // emit may have taken long
 	}
 	if err := c.node.queue(buffer.Index); err != nil {
 		return c.broken(err)

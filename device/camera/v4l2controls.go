@@ -115,6 +115,23 @@ func automatics() []automatic {
 	}
 }
 
+// automate puts the automatics that are not named to the driver's default. The
+// error says what could not be set.
+func automate(k knobs, except map[string]int) error {
+	all := k.list()
+	var defaults []setting
+	for _, a := range automatics() {
+		at := slices.IndexFunc(all, func(c Control) bool { return c.ID == a.id })
+		if at < 0 {
+			continue
+		}
+		if _, named := except[all[at].Name]; !named {
+			defaults = append(defaults, setting{a.id, all[at].Default})
+		}
+	}
+	return setAll(k, defaults)
+}
+
 // A setting is a control and its value.
 type setting struct {
 	id    uint32

@@ -196,8 +196,8 @@ func (f Format) raw() bool {
 }
 
 // find returns the usable devices that are meant, best first. The error says
-// what there is instead.
-func find(which string) ([]Info, error) {
+// what there is instead. list is not asked for one that is meant by its path.
+func find(which string, list func() ([]Info, error)) ([]Info, error) {
 	if strings.HasPrefix(which, "/") {
 		path, err := filepath.EvalSymlinks(which)
 		if err != nil {
@@ -205,7 +205,7 @@ func find(which string) ([]Info, error) {
 		}
 		return pick([]Info{inspect(path)}, "")
 	}
-	all, err := List()
+	all, err := list()
 	if err != nil {
 		return nil, fmt.Errorf("camera: %w: %w", device.ErrAbsent, err)
 	}
@@ -268,7 +268,7 @@ func explain(i Info, err error) error {
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		by := "another program"
-		if who := holders(i.Path); len(who) > 0 {
+		if who := Holders()[i.Path]; len(who) > 0 {
 			by = strings.Join(who, ", ")
 		}
 		return fmt.Errorf("camera %s: %w by %s; close it", i, device.ErrBusy, by)
@@ -292,27 +292,31 @@ func vanished(path string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// holders names the programs that have a device open, as far as this user may
-// know, such as "cheese (process 4711)". Other programs than the one that
-// streams may be among them.
-func holders(path string) []string {
-	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
-	if err != nil {
-		return nil
-	}
-	var who []string
+// Holders names the programs that have a video device open, such as "cheese
+// (process 4711)", by the path of the device, as far as this user may know.
+// Other programs than the one that streams may be among them.
+func Holders() map[string][]string {
+	return holders(filepath.Join(devFolder, devPrefix))
+}
+
+// holders is Holders for the files whose path begins with prefix. /proc is the
+// only place that tells without opening the device.
+func holders(prefix string) map[string][]string {
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
+	who := make(map[string][]string)
 	for _, link := range links {
-		if to, err := os.Readlink(link); err != nil || to != path {
+		path, err := os.Readlink(link)
+		if err != nil || !strings.HasPrefix(path, prefix) {
 			continue
 		}
 		process := filepath.Dir(filepath.Dir(link))
 		name, err := os.ReadFile(filepath.Join(process, "comm"))
 		if err != nil {
-			continue
+			continue // it has ended
 		}
 		text := fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), filepath.Base(process))
-		if !slices.Contains(who, text) {
-			who = append(who, text)
+		if !slices.Contains(who[path], text) {
+			who[path] = append(who[path], text)
 		}
 	}
 	return who

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -35,8 +36,8 @@ type LineInfo struct {
 	Used   bool // not free: a program or a driver has it
 }
 
-// List returns the chips of this machine in the order in which lines are looked
-// up by name. A chip that cannot be asked is listed last, with its error. The
+// List returns the chips of this machine in the order in which Find looks
+// through them. A chip that cannot be asked is listed last, with its error. The
 // error wraps device.ErrAbsent: there is no chip at all.
 func List() ([]Chip, error) { return scan("/dev") }
 
@@ -58,7 +59,7 @@ func scan(dir string) ([]Chip, error) {
 		chips = append(chips, inspect(path))
 	}
 	if len(chips) == 0 {
-		return nil, fmt.Errorf("GPIO chips: %w: %s/gpiochip* has none; run the box on a Raspberry Pi, or use the simulated panel", device.ErrAbsent, dir)
+		return nil, fmt.Errorf("GPIO chips: %w: there is no %s/gpiochip*", device.ErrAbsent, dir)
 	}
 	slices.SortStableFunc(chips, compareChips)
 	return chips, nil
@@ -119,35 +120,61 @@ func (c *Chip) ask() error {
 	return nil
 }
 
-// find looks a line up: by its name, which is the first chip's that has it, or
-// by its chip and offset. The error wraps device.ErrAbsent, or device.ErrDenied
-// if it may be on a chip that cannot be asked.
-func find(chips []Chip, l Line) (Chip, int, error) {
+// header is the number of pins that a Raspberry Pi's header has, from BCM 0.
+const header = 28
+
+// processors are how the labels of the chips begin whose offsets are BCM
+// numbers: drivers/pinctrl/bcm/pinctrl-bcm2835.c (Raspberry Pi 1 to 4) and
+// drivers/pinctrl/pinctrl-rp1.c (5) of the kernel.
+func processors() []string { return []string{"pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"} }
+
+// named returns the offset of the line of that name, or -1.
+func (c *Chip) named(name string) int {
+	if name == "" {
+		return -1
+	}
+	i := slices.IndexFunc(c.Lines, func(l LineInfo) bool { return l.Name == name })
+	if i >= 0 || !slices.ContainsFunc(processors(), func(p string) bool { return strings.HasPrefix(c.Label, p) }) {
+		return i
+	}
+	// Device trees name some lines after their other purpose: ID_SDA, TXD1 …
+	for pin := range min(header, len(c.Lines)) {
+		if name == "GPIO"+strconv.Itoa(pin) {
+			return pin
+		}
+	}
+	return -1
+}
+
+// Find looks a line up in chips, which are in the order of List: by its name,
+// which is the first chip's that has it, or by its chip and offset. The error
+// wraps device.ErrAbsent, or device.ErrDenied if the line may be on a chip that
+// cannot be read.
+func Find(chips []Chip, l Line) (Chip, LineInfo, error) {
 	for _, c := range chips {
 		switch {
 		case c.Err != nil:
 		case l.Chip == "":
-			named := func(i LineInfo) bool { return i.Name == l.Name && l.Name != "" }
-			if i := slices.IndexFunc(c.Lines, named); i >= 0 {
-				return c, i, nil
+			if i := c.named(l.Name); i >= 0 {
+				return c, c.Lines[i], nil
 			}
 		case l.Chip != c.Label && l.Chip != c.Name:
 		case l.Offset < 0 || l.Offset >= len(c.Lines):
-			return Chip{}, 0, fmt.Errorf("line %v: %w: the chip has the lines 0 to %d; choose one of them", l, device.ErrAbsent, len(c.Lines)-1)
+			return Chip{}, LineInfo{}, fmt.Errorf("line %v: %w: the chip has the lines 0 to %d; choose one of them", l, device.ErrAbsent, len(c.Lines)-1)
 		default:
-			return c, l.Offset, nil
+			return c, c.Lines[l.Offset], nil
 		}
 	}
 	for _, c := range chips {
 		if errors.Is(c.Err, device.ErrDenied) {
-			return Chip{}, 0, fmt.Errorf("line %v: %w", l, c.Err)
+			return Chip{}, LineInfo{}, fmt.Errorf("line %v: no readable chip has it, and one cannot be read: %w", l, c.Err)
 		}
 	}
 	what := "no GPIO chip has a line of that name"
 	if l.Chip != "" {
 		what = "there is no GPIO chip of that label"
 	}
-	return Chip{}, 0, fmt.Errorf("line %v: %w: %s; `teachbox hardware` lists what there is", l, device.ErrAbsent, what)
+	return Chip{}, LineInfo{}, fmt.Errorf("line %v: %w: %s; `teachbox hardware` lists what there is", l, device.ErrAbsent, what)
 }
 
 // The kernel's description of chips and lines: linux/gpio.h, struct

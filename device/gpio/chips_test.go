@@ -54,7 +54,8 @@ func FuzzText(f *testing.F) {
 
 func TestScan(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := scan(dir); !errors.Is(err, device.ErrAbsent) {
+	// What else to do about it, a simulated panel for one, is for others to say.
+	if _, err := scan(dir); !errors.Is(err, device.ErrAbsent) || err.Error() != "GPIO chips: not there: there is no "+dir+"/gpiochip*" {
 		t.Errorf("no chip at all: %v", err)
 	}
 	// What is no GPIO chip is listed once, whatever links lead to it.
@@ -79,8 +80,8 @@ func TestOrder(t *testing.T) {
 		chips  = []Chip{newFakeChip("gpiochip0", "expander", "GPIO5", "P1").Chip, newFakeChip("gpiochip1", "pinctrl-rp1", "GPIO5", "GPIO6", "GPIO6").Chip, {Path: "x", Err: device.ErrDenied}}
 		expect = func(l Line, chip string, offset int) {
 			t.Helper()
-			if c, at, err := find(chips, l); err != nil || c.Name != chip || at != offset {
-				t.Errorf("%v: %s:%d, %v (want %s:%d)", l, c.Name, at, err, chip, offset)
+			if c, info, err := Find(chips, l); err != nil || c.Name != chip || info.Offset != offset {
+				t.Errorf("%v: %s:%d, %v (want %s:%d)", l, c.Name, info.Offset, err, chip, offset)
 			}
 		}
 	)
@@ -93,9 +94,40 @@ func TestOrder(t *testing.T) {
 	expect(Line{Name: "P1"}, "gpiochip0", 1)
 	expect(Line{Chip: "expander", Offset: 0}, "gpiochip0", 0)
 	expect(Line{Chip: "gpiochip1", Offset: 2, Name: "P1"}, "gpiochip1", 2)
-	if _, _, err := find(chips, Line{Name: "GPIO9"}); !errors.Is(err, device.ErrDenied) {
-		t.Errorf("a name that the denied chip may have: %v", err)
+	_, _, err := Find(chips, Line{Name: "GPIO9"})
+	fails(t, err, device.ErrDenied, "line GPIO9: no readable chip has it, and one cannot be read: permission denied")
+}
+
+// TestPins shows that the pins of a Raspberry Pi are found whatever its device
+// tree calls them.
+func TestPins(t *testing.T) {
+	lines := make([]string, 54)
+	lines[2], lines[3], lines[4], lines[5] = "SDA1", "SCL1", "GPIO_GCLK", "GPIO6"
+	hat := newFakeChip("gpiochip0", "hat", "", "", "", "GPIO2", "GPIO40").Chip
+	for _, label := range []string{"pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1", "pinctrl-bcm2711-gpio"} {
+		chips := []Chip{newFakeChip("gpiochip1", label, lines...).Chip, hat}
+		for name, want := range map[string]struct {
+			chip   string
+			offset int
+		}{
+			"GPIO0": {"gpiochip1", 0}, "GPIO2": {"gpiochip1", 2}, "GPIO3": {"gpiochip1", 3}, "GPIO27": {"gpiochip1", 27},
+			"SDA1": {"gpiochip1", 2}, "GPIO6": {"gpiochip1", 5}, "GPIO40": {"gpiochip0", 4},
+		} {
+			if c, info, err := Find(chips, Line{Name: name}); err != nil || c.Name != want.chip || info.Offset != want.offset {
+				t.Errorf("%s, %s: %s:%d, %v (want %v)", label, name, c.Name, info.Offset, err, want)
+			}
+		}
+		for _, name := range []string{"GPIO28", "GPIO02", "GPIO+2", "GPIO", "2", "gpio2", "GPIO-1"} {
+			_, _, err := Find(chips, Line{Name: name})
+			fails(t, err, device.ErrAbsent, "line "+name)
+		}
 	}
+	short := []Chip{newFakeChip("gpiochip0", "pinctrl-rp1", "a", "b").Chip}
+	_, _, err := Find(short, Line{Name: "GPIO2"})
+	fails(t, err, device.ErrAbsent)
+	other := []Chip{newFakeChip("gpiochip0", "pinctrl-sun4i", lines...).Chip}
+	_, _, err = Find(other, Line{Name: "GPIO2"})
+	fails(t, err, device.ErrAbsent)
 }
 
 func TestLineString(t *testing.T) {

@@ -16,6 +16,9 @@ import (
 // A Line is one GPIO line: by its name, or, if Chip is set, by its chip and its
 // offset there. Several chips may have a line of one name; the processor's own
 // (label pinctrl-…) goes first, then the order of the labels.
+//
+// On a Raspberry Pi the names GPIO0 to GPIO27 are the pins of the header by their
+// BCM numbers, even where its device tree calls a line otherwise, such as SDA1.
 type Line struct {
 	Name   string // such as "GPIO17"
 	Chip   string // the chip's label or name, such as "pinctrl-rp1"

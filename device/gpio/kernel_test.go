@@ -254,6 +254,28 @@ func TestKernelPanel(t *testing.T) {
 	}
 }
 
+// TestKernelPins uses pins of a Raspberry Pi that its device tree names
+// otherwise.
+func TestKernelPins(t *testing.T) {
+	if !fresh(t) {
+		return
+	}
+	c := virtualpi.NewGPIOChip(t, "pinctrl-bcm2711", "ID_SDA", "ID_SCL", "SDA1", "SCL1", "", "GPIO5")
+	virtualpi.NewGPIOChip(t, "hat", "", "GPIO2")
+	begin(t)
+	devicetest.TestPanel(t, func(t *testing.T) devicetest.Bench {
+		o, hands := connect(wiring{slots: 2, pull: PullUp, pressedLow: true, place: named(c)})
+		hands.Idle()
+		return devicetest.Bench{
+			Panel:  open(t, o),
+			Wiring: device.Wiring{Slots: 2, Nothing: true, Status: true},
+			Source: device.FromPanel,
+			Press:  hands.Press, Release: hands.Release, Lights: hands.Lights,
+			Patience: patience,
+		}
+	})
+}
+
 // A watcher is a Watch that runs.
 type watcher struct {
 	cancel context.CancelFunc
@@ -528,7 +550,7 @@ func TestKernelDenied(t *testing.T) {
 		begin(t)
 		p := New(same())
 		err := p.Acquire()
-		if !errors.Is(err, device.ErrDenied) || !strings.Contains(err.Error(), "line GPIO0: /dev/gpiochip") || !strings.Contains(err.Error(), "group gpio") {
+		if !errors.Is(err, device.ErrDenied) || !strings.Contains(err.Error(), "line GPIO0: no readable chip has it, and one cannot be read: /dev/gpiochip") || !strings.Contains(err.Error(), "group gpio") {
 			t.Errorf("Acquire: %v", err)
 		}
 		if err := p.Show(1); !errors.Is(err, device.ErrDenied) {

@@ -123,19 +123,19 @@ func (p *Panel) plan() (in, out []*group, err error) {
 		var groups []*group
 		byPlace := make(map[place]*group) // of lines together: under offset -1
 		for _, pin := range pins {
-			c, offset, err := find(chips, pin.line)
+			c, info, err := Find(chips, pin.line)
 			if err != nil {
 				return nil, err
 			}
-			at := place{c.Name, offset}
+			at := place{c.Name, info.Offset}
 			if other, ok := taken[at]; ok {
 				return nil, fmt.Errorf("line %v: %w by the panel itself, as line %v; choose another line", pin.line, device.ErrBusy, other)
 			}
 			taken[at] = pin.line
-			if c.Lines[offset].Used {
-				return nil, busy(pin.line, c.Lines[offset].Holder)
+			if info.Used {
+				return nil, busy(pin.line, info.Holder)
 			}
-			if !p.host.alone(c, offset) {
+			if !p.host.alone(c, info.Offset) {
 				at.offset = -1
 			}
 			g := byPlace[at]
@@ -144,7 +144,7 @@ func (p *Panel) plan() (in, out []*group, err error) {
 				byPlace[at] = g
 				groups = append(groups, g)
 			}
-			pin.offset = offset
+			pin.offset = info.Offset
 			g.pins = append(g.pins, pin)
 		}
 		return groups, nil

@@ -429,7 +429,7 @@ func TestAcquire(t *testing.T) {
 			want: device.ErrAbsent, says: []string{"start the program again"}},
 		{name: "broken", before: func(r *rig) { r.chip.broken = unix.EIO }, want: unix.EIO},
 		{name: "denied", before: func(r *rig) { r.chip.Lines, r.chip.Err = nil, device.ErrDenied },
-			want: device.ErrDenied, says: []string{"line GPIO0: permission denied"}},
+			want: device.ErrDenied, says: []string{"line GPIO0: no readable chip has it, and one cannot be read: permission denied"}},
 		{name: "no chip", before: func(r *rig) { r.chips = nil }, want: device.ErrAbsent, says: []string{"panel: GPIO chips"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

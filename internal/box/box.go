@@ -27,11 +27,14 @@ import (
 )
 
 const (
-	// opening is how long a camera may take to its first frame: a program that
-	// drives one has to start up first, on a slow processor.
-	opening = 5 * time.Second
-	// stall is how long it may be silent afterwards.
-	stall = 2 * time.Second
+	// opening is how long a camera may take to its first frame, and stall is how
+	// long it may be silent afterwards. Both are the last resort: cameras that
+	// know why they are silent give up before, after 10 s and 2.5 s at most.
+	opening = 12 * time.Second
+	stall   = 3 * time.Second
+	// adapting is how long it must have been light before a camera is held: it
+	// has to find its exposure first.
+	adapting = 2 * time.Second
 	// settled is how long a panel must have been watched to count as well.
 	settled = 500 * time.Millisecond
 	// nightPause is the time between two looks at night.
@@ -55,8 +58,9 @@ type Parts struct {
 	// was taken, and reports whether the camera repeats one picture; nil: never.
 	Frozen func(inference.Fitness, time.Time) bool
 	// Hold is told when the first thing of a lesson was taught, and when nothing
-	// is taught any more, so that a camera can keep its colours in between. It
-	// must not wait. nil: nobody is told.
+	// is taught any more, so that a camera can keep its colours in between. While
+	// it is dark the former waits, since a camera that is held in the dark sees
+	// nothing in the light. It must not wait. nil: nobody is told.
 	Hold func(taught bool)
 }
 
@@ -240,7 +244,7 @@ func (b *Box) camera(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(opening, func() {
-		cancel(fmt.Errorf("%v: %w (unplug it and plug it in again)", b.parts.Camera, device.ErrStall))
+		cancel(fmt.Errorf("%v: %w (check its cable, or switch the box off and on)", b.parts.Camera, device.ErrStall))
 	})
 	defer silence.Stop()
 	seen := false
@@ -287,10 +291,13 @@ func (b *Box) loop(ctx context.Context) {
 	effects := b.machine.step(now, &input{}) // the buttons' life begins
 	var shown device.Lights
 	held := false
+	var bright time.Time // since when it has been light; zero while it is dark
 	for showing := false; ; {
-		if taught := len(b.machine.contents.Classes) > 0; b.parts.Hold != nil && taught != held {
-			b.parts.Hold(taught)
-			held = taught
+		taught := len(b.machine.contents.Classes) > 0
+		adapted := !bright.IsZero() && b.machine.seen.taken.Sub(bright) >= adapting
+		if hold := taught && (held || adapted); b.parts.Hold != nil && hold != held {
+			b.parts.Hold(hold)
+			held = hold
 		}
 		lights, next := b.machine.light.Levels(now)
 		if !showing || lights != shown {
@@ -353,6 +360,14 @@ func (b *Box) loop(ctx context.Context) {
 			}
 			if e.request.action != 0 {
 				b.teacher.ask(e.request)
+			}
+		}
+		if in.kind == inLook {
+			switch {
+			case b.parts.Dark(in.look.fitness):
+				bright = time.Time{}
+			case bright.IsZero():
+				bright = in.look.taken
 			}
 		}
 		b.vision.asleep.Store(b.machine.asleep)

@@ -666,7 +666,6 @@ func TestPush(t *testing.T) {
 	})
 }
 
-// TestEncode says what happens to a press when there are no pictures to keep.
 // TestHeldColours: the camera is told when there is something whose colours
 // should stay.
 func TestHeldColours(t *testing.T) {
@@ -692,6 +691,39 @@ func TestHeldColours(t *testing.T) {
 	})
 }
 
+// TestHeldColoursInTheDark: a camera is not held before it has been light for a
+// while, and stays held when it becomes dark.
+func TestHeldColoursInTheDark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		r := start(t, func(s setup) {
+			s.rig.scene.dark = true
+			s.parts.Hold = func(taught bool) {
+				told = append(told, fmt.Sprint(taught, " at ", time.Since(s.rig.began).Round(time.Second)))
+			}
+		})
+		r.settle()
+		r.tap(0)
+		r.wait(20 * time.Minute) // it is asleep
+		r.change(func(s *scene) { s.dark = false })
+		r.wait(time.Second) // a flash
+		r.change(func(s *scene) { s.dark = true })
+		r.wait(10 * time.Second)
+		if len(told) > 0 {
+			t.Fatalf("told %q in the dark", told)
+		}
+		lit := time.Since(r.began).Round(time.Second)
+		r.change(func(s *scene) { s.dark = false })
+		r.wait(10 * time.Second)
+		r.change(func(s *scene) { s.dark = true })
+		r.wait(20 * time.Minute)
+		if want := []string{fmt.Sprint("true at ", lit+2*time.Second)}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q, which is 2 s after the first look in the light", told, want)
+		}
+	})
+}
+
+// TestEncode says what happens to a press when there are no pictures to keep.
 func TestEncode(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {

@@ -1,6 +1,7 @@
 package box_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"teachbox/device"
+	"teachbox/device/devicetest"
 	"teachbox/device/frame"
 	"teachbox/inference"
 	"teachbox/internal/box"
@@ -29,9 +31,9 @@ func TestCamera(t *testing.T) {
 		want       error
 	}{
 		{"absent at start", func(s *scene) { s.fault = absent }, nil, func(s *scene) { s.fault = nil }, 100 * ms, device.ErrAbsent},
-		{"silent at start", func(s *scene) { s.silent = true }, nil, func(s *scene) { s.silent = false }, 5100 * ms, device.ErrStall},
+		{"silent at start", func(s *scene) { s.silent = true }, nil, func(s *scene) { s.silent = false }, 12100 * ms, device.ErrStall},
 		{"unplugged", nil, func(s *scene) { s.fault = absent }, func(s *scene) { s.fault = nil }, 100 * ms, device.ErrAbsent},
-		{"silent", nil, func(s *scene) { s.silent = true }, func(s *scene) { s.silent = false }, 2100 * ms, device.ErrStall},
+		{"silent", nil, func(s *scene) { s.silent = true }, func(s *scene) { s.silent = false }, 3100 * ms, device.ErrStall},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -52,8 +54,13 @@ func TestCamera(t *testing.T) {
 				}
 				r.wait(test.shows)
 				r.ill("camera")
-				if err := r.problem("camera"); !errors.Is(err, test.want) {
+				err := r.problem("camera")
+				if !errors.Is(err, test.want) {
 					t.Errorf("the camera's problem is %v (want %v)", err, test.want)
+				}
+				// A ribbon cable is not to be unplugged.
+				if strings.Contains(fmt.Sprint(err), "unplug") {
+					t.Errorf("%q gives advice for one kind of camera", err)
 				}
 				r.lit(-1)
 				r.blinks(2)
@@ -89,11 +96,47 @@ func TestCameraThatIsGoneForLong(t *testing.T) {
 // TestSlowCamera takes its time every time that it is opened.
 func TestSlowCamera(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, func(s setup) { s.rig.scene.opens = 4 * time.Second })
-		r.wait(4500 * ms)
+		r := start(t, func(s setup) { s.rig.scene.opens = 11 * time.Second })
+		r.wait(11500 * ms)
 		r.ill()
 		if n := r.count(box.Looked); n == 0 {
-			t.Error("nothing was seen after 4.5 s")
+			t.Error("nothing was seen after 11.5 s")
+		}
+	})
+}
+
+// TestOwnWords has cameras that say themselves why they are silent: at start as
+// late as a Pi camera does, and later. The box does not cut them short.
+func TestOwnWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		words := fmt.Errorf("it says what is wrong: %w", device.ErrFormat)
+		for _, after := range []struct{ opens, silent time.Duration }{{10 * time.Second, 0}, {0, 2500 * ms}} {
+			r := newRig(t, func(s setup) {
+				s.parts.Camera = &devicetest.FakeCamera{Next: func() func(context.Context) (frame.Frame, error) {
+					n := 0
+					return func(ctx context.Context) (frame.Frame, error) {
+						wait := after.opens
+						if n++; n > 1 {
+							wait = after.silent
+						}
+						select {
+						case <-ctx.Done():
+							return frame.Frame{}, ctx.Err()
+						case <-time.After(wait + ms):
+						}
+						if after.silent == 0 || n > 1 {
+							return frame.Frame{}, words
+						}
+						return scene{}.picture(n), nil
+					}
+				}()}
+			})
+			r.run()
+			r.wait(after.opens + after.silent + 100*ms)
+			if err := r.problem("camera"); err == nil || !errors.Is(err, device.ErrFormat) {
+				t.Errorf("silent for %v: the camera's problem is %v (want %v)", max(after.opens, after.silent), err, words)
+			}
+			r.end()
 		}
 	})
 }

@@ -551,7 +551,7 @@ func (r *rig) ill(parts ...string) {
 func (r *rig) blinks(n int) {
 	r.t.Helper()
 	from := time.Now()
-	r.wait(4 * time.Second)
+	r.wait(5 * time.Second) // three heartbeats, from whatever phase
 	var groups []int
 	var last time.Time
 	was := true

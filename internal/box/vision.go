@@ -33,7 +33,7 @@ const (
 var (
 	errNoFrame = errors.New("the camera gave no picture for the press (see to the camera)")
 	errNoLook  = errors.New("the model did not look at the picture of the press in time (press again, or choose a smaller model)")
-	errFrozen  = errors.New("the camera repeats one picture (unplug it and plug it in again)")
+	errFrozen  = errors.New("the camera repeats one picture (check its cable, or switch the box off and on)")
 )
 
 // A look is what the loop learns from one frame. It holds no pointer to what
