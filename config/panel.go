@@ -25,7 +25,7 @@ const (
 	ActiveHigh = "high"
 )
 
-// The choices of Panel.Source, beside SourceSim.
+// SourceGPIO is the choice of Panel.Source beside SourceSim.
 const SourceGPIO = "gpio" // wired buttons and LEDs
 
 // Panel is the wiring. A configuration from Default, Parse or Load has every
