@@ -227,7 +227,7 @@ func realCamera(cfg *config.Config, view eye) (device.Camera, error) {
 	width, height := pictureSize(cfg)
 	codec, pi := cfg.Camera.RPiCam()
 	if cfg.Camera.Width == 0 {
-		// Sizes are free there. YUV420 wants its width in steps.
+		// A Pi camera gives any size, but YUV420 wants its width in steps.
 		step := 2
 		if codec == config.CodecYUV420 {
 			step = camera.YUVStep
@@ -262,7 +262,7 @@ func leastPicture(cfg *config.Config, view eye) (eye, error) {
 	}
 	least := view
 	if cfg.Camera.Rotation%180 != 0 {
-		least = eye{view.height, view.width} // the picture is turned before it is cut
+		least = eye{view.height, view.width} // what was cut out is turned
 	}
 	if !crop.Center {
 		least.width = int(math.Ceil(float64(least.width) / crop.Width))
