@@ -38,9 +38,15 @@ type capture struct {
 	clock   clock
 	polled  [2]unix.PollFd // the camera, and what wakes the stream
 	empty   time.Time      // when no frame was last waiting
+	failed  int            // how often in a row poll said that the driver failed
 	patient time.Duration  // how long the next picture may take
 	due     time.Time      // by when it has to be there
 }
+
+// failures is how often in a row a camera must say that it failed to be
+// believed: vb2_fop_poll of the kernel says so, too, when a signal comes while
+// it waits for the driver's lock, and Go's scheduler sends signals.
+const failures = 5
 
 // errFailed is the error of a driver that gives up.
 var errFailed = errors.New("its driver failed")
@@ -131,10 +137,15 @@ func (c *capture) ready(wait int) (bool, error) {
 	case got&unix.POLLHUP != 0:
 		return false, unix.ENODEV
 	case got&(unix.POLLERR|unix.POLLNVAL) != 0:
+		if c.failed++; c.failed < failures {
+			return false, nil
+		}
 		return false, errFailed
 	case got&unix.POLLIN != 0:
+		c.failed = 0
 		return true, nil
 	}
+	c.failed = 0
 	c.empty = asked
 	return false, nil
 }
