@@ -57,8 +57,11 @@ func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 			view = eye{cut.Input.Width, cut.Input.Height}
 		}
 	}
-	if err != nil && !o.service {
-		return nil, err
+	if err != nil {
+		if !o.service {
+			return nil, err
+		}
+		b = nil // it is tried again, and reported, by the box
 	}
 	panel, err := a.openPanel(cfg, o)
 	if err != nil {
@@ -85,8 +88,15 @@ func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	}
 	parts := box.Parts{
 		Camera: cam, Panel: panel, Wiring: a.wiring, Lessons: a.store,
-		OpenEmbedder: func() (inference.Embedder, error) { return openEmbedder(cfg) },
-		Dark:         preprocess.Dark,
+		OpenEmbedder: func() (inference.Embedder, error) {
+			if b == nil {
+				return openEmbedder(cfg)
+			}
+			read := b // what was read for the size of its input is not read again
+			b = nil
+			return read.embedder(cfg.Camera)
+		},
+		Dark: preprocess.Dark,
 	}
 	if cfg.Lesson.KeepPictures != config.KeepNever {
 		parts.Encode = func(f frame.Frame) ([]byte, error) { return encodePicture(f, cfg.Lesson.PictureSide) }
