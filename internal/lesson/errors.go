@@ -27,8 +27,16 @@ var (
 	ErrPress             = errors.New("the press cannot take this frame")
 	ErrNothingToTakeBack = errors.New("nothing to take back")
 	ErrNothingToForget   = errors.New("nothing to forget")
-	ErrNotEmpty          = errors.New("the lesson in hand is not empty")
 	ErrNothingKept       = errors.New("no lesson is kept")
+	ErrNothingToUndo     = errors.New("nothing to undo")
+	ErrNothingToRedo     = errors.New("nothing to do again")
+	ErrNoPress           = errors.New("there is no such press")
+	ErrNoClass           = errors.New("there is no such class")
+	ErrNoLesson          = errors.New("there is no such lesson")
+	ErrNoChange          = errors.New("nothing to change")
+	ErrName              = errors.New("not a name")
+	ErrConflict          = errors.New("the lesson was changed meanwhile")
+	ErrFile              = errors.New("not a lesson file to load")
 )
 
 // A finding is something that this package itself found wrong with the file.

@@ -6,13 +6,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 
 	"github.com/mattn/go-sqlite3"
-	"golang.org/x/sys/unix"
 )
 
 // A connector opens SQLite connections that are set up the same way.
@@ -30,7 +29,11 @@ func (c connector) Driver() driver.Driver                        { return c.SQLi
 // Exclusive locking keeps other programs out, and the index of the write-ahead
 // log in memory instead of in a file of its own. It must be asked for here:
 // the driver looks at the file before the hook runs.
-func open(path, query string, pragmas ...string) *sql.DB {
+// setUp is done last.
+func open(path, query string, setUp ...func(*sqlite3.SQLiteConn) error) *sql.DB {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs // without a root it would read as the name of a host
+	}
 	u := url.URL{Scheme: "file", Path: path, RawQuery: query + "&_locking_mode=EXCLUSIVE&_busy_timeout=200&_txlock=immediate"}
 	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{
 		ConnectHook: func(c *sqlite3.SQLiteConn) error {
@@ -38,8 +41,11 @@ func open(path, query string, pragmas ...string) *sql.DB {
 				return err
 			}
 			// For the same reason the schema was read before rowsum was known.
-			for _, p := range append([]string{"writable_schema = RESET"}, pragmas...) {
-				if _, err := c.Exec("PRAGMA "+p, nil); err != nil {
+			if _, err := c.Exec("PRAGMA writable_schema = RESET", nil); err != nil {
+				return err
+			}
+			for _, f := range setUp {
+				if err := f(c); err != nil {
 					return err
 				}
 			}
@@ -52,8 +58,31 @@ func open(path, query string, pragmas ...string) *sql.DB {
 
 // openForWriting opens a file that exists. Every commit is flushed to the disk
 // before it returns, and what is deleted is overwritten.
-func openForWriting(path string) *sql.DB {
-	return open(path, "mode=rw&_synchronous=FULL&_secure_delete=ON&_foreign_keys=ON", "journal_mode = WAL")
+func openForWriting(d disk, path string) *sql.DB {
+	vfs, _ := d.VFS()
+	return open(path, "vfs="+vfs+"&mode=rw&_synchronous=FULL&_secure_delete=ON&_foreign_keys=ON", writeAhead)
+}
+
+// writeAhead makes a connection use a write-ahead log. Where this fails SQLite
+// goes on in a mode that does not keep what Keep promises, and says so only
+// behind the row that it answers.
+func writeAhead(c *sqlite3.SQLiteConn) error {
+	rows, err := c.Query("PRAGMA journal_mode = WAL", nil)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	mode := make([]driver.Value, 1)
+	for err == nil {
+		err = rows.Next(mode)
+	}
+	switch {
+	case err != io.EOF:
+		return err
+	case mode[0] != "wal":
+		return &finding{ErrIO, fmt.Sprintf("its journal mode is %v", mode[0])}
+	}
+	return nil
 }
 
 // openForReading opens a file that exists without writing anything, not even
@@ -61,13 +90,18 @@ func openForWriting(path string) *sql.DB {
 // too, and SQLite does so only under a write lock, which a read-only file
 // cannot give: so SQLite is to use no locks, and our own keeps writers out.
 // Without a log none may be made, which is what immutable says.
-func openForReading(path string) (*sql.DB, error) {
-	_, err := os.Lstat(path + "-wal")
+func openForReading(d disk, path string) (*sql.DB, error) {
+	vfs, lockless := d.VFS()
+	_, err := d.Lstat(path + "-wal")
 	switch {
 	case err == nil:
-		return open(path, "mode=ro&vfs=unix-none"), nil
+		return open(path, "mode=ro&vfs="+lockless, func(c *sqlite3.SQLiteConn) error {
+			// SQLite removes a log that it can read nothing from.
+			_ = c.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1) // not every VFS can
+			return nil
+		}), nil
 	case errors.Is(err, fs.ErrNotExist):
-		return open(path, "mode=ro&immutable=1"), nil
+		return open(path, "mode=ro&immutable=1&vfs="+vfs), nil
 	}
 	return nil, err
 }
@@ -86,61 +120,33 @@ func inTx(db *sql.DB, f func(*sql.Tx) error) error {
 }
 
 // makeDir makes a folder with its parents, durably, for this user only.
-func makeDir(path string) error {
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+func makeDir(d disk, path string) error {
+	if _, err := d.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	parent := filepath.Dir(path)
-	if err := makeDir(parent); err != nil {
+	if err := makeDir(d, parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := d.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// lockFile takes the lock that goes with a lesson file. The lock ends with the
-// process, however it ends.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		// Reading goes with a lock if one can be had: an existing lock file
-		// may be locked without the right to write it.
-		cause := err
-		if f, err = os.Open(path); err != nil {
-			return nil, cause
-		}
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = &finding{ErrInUse, "locked"}
-		}
-		return nil, err
-	}
-	return f, nil
+	return d.SyncDir(parent)
 }
 
 // setAside gives a lesson file, and what SQLite keeps beside it, a numbered
-// name that is free, and returns that name. The caller holds the lock.
-func setAside(path, reason string) (string, error) {
-	suffixes := []string{"", "-wal", "-shm", "-journal"}
+// name that is free and goes on with reason, and returns that name. The caller holds the lock.
+func setAside(d disk, path, reason string) (string, error) {
+	suffixes := besides()
 	aside := ""
 	for n := 1; aside == ""; n++ {
-		aside = fmt.Sprintf("%s.%s.%d", path, reason, n)
+		aside = fmt.Sprintf("%s%s%d", path, reason, n)
 		for _, suffix := range suffixes {
-			if _, err := os.Lstat(aside + suffix); err == nil {
+			_, err := d.Lstat(aside + suffix)
+			if err != nil && errors.Is(err, fs.ErrNotExist) {
+				_, err = d.Lstat(aside + seenSuffix + suffix)
+			}
+			if err == nil {
 				aside = ""
 				break
 			} else if !errors.Is(err, fs.ErrNotExist) {
@@ -149,9 +155,9 @@ func setAside(path, reason string) (string, error) {
 		}
 	}
 	for _, suffix := range suffixes {
-		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 	}
-	return aside, syncDir(filepath.Dir(path))
+	return aside, d.SyncDir(filepath.Dir(path))
 }

@@ -58,6 +58,9 @@ func (s *Store) Fold(in inference.Space) (*Fold, error) {
 	if params.Classes == 0 || params.Classes == 1 && params.Nothing == 0 {
 		return f, nil
 	}
+	if in != s.fitted {
+		s.fitter, s.fitted = head.Fitter{}, in // the same examples have other embeddings
+	}
 	h, err := s.fitter.Fit(params, t.examples)
 	if err != nil {
 		return nil, fmt.Errorf("lesson file %s: folding %d examples: %w: check the file", s.path, len(t.examples), err)
@@ -85,7 +88,7 @@ func (c *contents) thin(in inference.Space, limit int) thinned {
 	for _, k := range c.classes {
 		var sources []source
 		for _, p := range k.presses {
-			frames := slices.DeleteFunc(slices.Clone(p.frames), func(e example) bool { return e.space.Space != in })
+			frames := slices.DeleteFunc(slices.Clone(p.frames), func(e example) bool { return e.in(in) == nil })
 			if len(frames) > 0 {
 				sources = append(sources, source{p, len(t.classes), frames})
 			}
@@ -109,7 +112,7 @@ func (c *contents) thin(in inference.Space, limit int) thinned {
 	for i, n := range share(lengths(frames), limit) {
 		for j := range n {
 			e := frames[i][j*len(frames[i])/n]
-			t.examples = append(t.examples, head.Example{ID: e.seq, X: e.q, Class: sources[i].class, Press: i})
+			t.examples = append(t.examples, head.Example{ID: e.seq, X: e.in(in), Class: sources[i].class, Press: i})
 		}
 	}
 	slices.SortFunc(t.examples, func(a, b head.Example) int { return cmp.Compare(a.ID, b.ID) })

@@ -20,12 +20,23 @@ const (
 
 // The kinds of operation.
 const (
-	opBegin    = "begin"     // a new file; target: the lesson
+	opBegin    = "begin"     // a new file
 	opKeep     = "keep"      // one frame; target: the example
 	opTakeBack = "take back" // target: the press
+	opDrop     = "drop"      // target: the press
+	opMove     = "move"      // target: the press
 	opForget   = "forget"    // target: the class
+	opMerge    = "merge"     // target: the class that took the presses
+	opRename   = "rename"    // target: the class
+	opDescribe = "describe"  // target: the lesson
+	opUndo     = "undo"      // target: sequence number of the operation
+	opRedo     = "redo"      // target: the same
 	opNew      = "new"       // target: the lesson put away
-	opRestore  = "restore"   // target: the lesson brought back
+	opAside    = "put aside" // as new, since the lesson cannot be compared with what is seen now
+	opRestore  = "restore"   // of the lesson brought back; target: the one put away
+	opLoad     = "load"      // of the lesson that a file brought; target: the same
+	opSave     = "save"      // last of a file that Save wrote; target: the lesson
+	opRescue   = "rescue"    // of the lesson that was still in memory when the file was found damaged
 )
 
 // newID returns an id that sorts by the time it was made.
@@ -85,18 +96,13 @@ func (s *Store) keep(tx *sql.Tx, k Keep, kept *Example) (func(), error) {
 		return nil, err
 	}
 
+	var changes []change
 	newClass := kl == nil
 	if newClass {
-		kl = &class{id: newID(), name: k.Button.String(), button: k.Button}
-		kind, slot := kindClass, any(int(k.Button))
-		if k.Button == device.Nothing {
-			kind, slot = kindNothing, nil
-		}
-		kl.seq, err = insert(tx, `INSERT INTO class (id, lesson, name, kind, slot, created_by) VALUES (?, ?, ?, ?, ?, ?)`,
-			kl.id, s.contents.seq, kl.name, kind, slot, op)
-		if err != nil {
+		if kl, err = s.makeClass(tx, k.Button, op); err != nil {
 			return nil, err
 		}
+		changes = append(changes, added(tableClass, kl.seq))
 	}
 	newPress := p == nil
 	if newPress {
@@ -105,25 +111,25 @@ func (s *Store) keep(tx *sql.Tx, k Keep, kept *Example) (func(), error) {
 		if err != nil {
 			return nil, err
 		}
-	}
-	e.space = s.contents.space(k.Embedding.Space)
-	newSpace := e.space == nil
-	if newSpace {
-		in := k.Embedding.Space
-		e.space = &space{Space: in, zeroPoint: k.Embedding.ZeroPoint, length: len(e.q)}
-		e.space.seq, err = insert(tx, `INSERT INTO space (model, cut, crop, flip, rotation, filter, zero_point, length) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			in.Model, in.Cut, in.Crop, in.Flip, in.Rotation, in.Filter, e.space.zeroPoint, e.space.length)
-		if err != nil {
+		changes = append(changes, added(tablePress, p.seq))
+		if err := writeDown(tx, op, changes...); err != nil {
 			return nil, err
 		}
 	}
-	by := k.Provenance
-	if _, err := tx.Exec(`INSERT INTO provenance (backend, arch) VALUES (?, ?) ON CONFLICT DO NOTHING`, by.Backend, by.Arch); err != nil {
+	e.space = s.contents.space(k.Embedding.Space)
+	newSpace := e.space == nil
+	if newSpace || !e.space.fits(e.q) || e.space.zeroPoint != k.Embedding.ZeroPoint {
+		e.space = spaceOf(k.Embedding)
+		if e.space.seq, err = e.space.enter(tx); err != nil {
+			return nil, err
+		}
+	}
+	by, err := provenance(tx, k.Provenance)
+	if err != nil {
 		return nil, err
 	}
-	e.seq, err = insert(tx, `INSERT INTO example (id, press, space, provenance, embedding, created_by)
-		VALUES (?, ?, ?, (SELECT seq FROM provenance WHERE backend = ? AND arch = ?), ?, ?)`,
-		kept.ID, p.seq, e.space.seq, by.Backend, by.Arch, e.q, op)
+	e.seq, err = insert(tx, `INSERT INTO example (id, press, space, provenance, embedding, created_by) VALUES (?, ?, ?, ?, ?, ?)`,
+		kept.ID, p.seq, e.space.seq, by, e.q, op)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +137,7 @@ func (s *Store) keep(tx *sql.Tx, k Keep, kept *Example) (func(), error) {
 		if _, err := tx.Exec(`INSERT INTO picture (example, jpeg) VALUES (?, ?)`, e.seq, k.Picture); err != nil {
 			return nil, err
 		}
+		e.picture = true
 	}
 
 	kept.Seq, kept.Class, kept.Press, kept.Revision = e.seq, kl.id, p.id, op
@@ -141,6 +148,7 @@ func (s *Store) keep(tx *sql.Tx, k Keep, kept *Example) (func(), error) {
 		}
 		if newPress {
 			kl.presses = append(kl.presses, p)
+			c.course.add(op)
 		}
 		if newSpace {
 			c.spaces = append(c.spaces, e.space)
@@ -158,19 +166,25 @@ func (s *Store) check(k *Keep) error {
 		return fmt.Errorf("there is no button %d", k.Button)
 	case len(k.Picture) > maxPicture:
 		return fmt.Errorf("a picture of %d bytes (want at most %d): lower its size in the configuration", len(k.Picture), maxPicture)
+	}
+	if err := checkEmbedding(e); err != nil {
+		return err
+	}
+	if c := s.contents.coverage(e.Space); c.Have+c.Pending == 0 && c.Lost > 0 {
+		return fmt.Errorf("%w: it is of %v, the lesson of another: go back to that model and view, or begin a new lesson", ErrSpace, e.Space)
+	}
+	return nil
+}
+
+// checkEmbedding refuses what cannot be an example's embedding.
+func checkEmbedding(e *inference.Embedding) error {
+	switch {
 	case len(e.Q) > maxEmbedding:
 		return fmt.Errorf("%w: %d values (want at most %d): choose another model", ErrSpace, len(e.Q), maxEmbedding)
 	case e.ZeroPoint < 0 || e.ZeroPoint > 255:
 		return fmt.Errorf("%w: zero point %d (want 0 to 255): choose another model", ErrSpace, e.ZeroPoint)
 	case !slices.ContainsFunc(e.Q, func(v uint8) bool { return int(v) != e.ZeroPoint }):
 		return fmt.Errorf("%w: check the camera", ErrNoContent)
-	}
-	if other := s.contents.anyExample(); other != nil && other.space.Space != e.Space {
-		return fmt.Errorf("%w: it is of %v, the lesson of %v: go back to that model, or begin a new lesson", ErrSpace, e.Space, other.space.Space)
-	}
-	if in := s.contents.space(e.Space); in != nil && (in.length != len(e.Q) || in.zeroPoint != e.ZeroPoint) {
-		return fmt.Errorf("%w: %d values with zero point %d (want %d with %d): choose another model",
-			ErrSpace, len(e.Q), e.ZeroPoint, in.length, in.zeroPoint)
 	}
 	return nil
 }
@@ -197,56 +211,56 @@ func (s *Store) place(q querier, b device.Button, id string) (*class, *press, er
 	return s.contents.class(b), nil, nil
 }
 
-// A Press is one push of a button.
-type Press struct {
-	ID     string
-	Class  string // id
-	Frames int
+// makeClass makes the class of a button, called by the button's name.
+func (s *Store) makeClass(tx *sql.Tx, b device.Button, op int64) (*class, error) {
+	k := &class{id: newID(), name: b.String(), button: b}
+	var err error
+	k.seq, err = k.insert(tx, s.contents.seq, op)
+	return k, err
 }
 
-// TakeBack takes back the last live press of a button's class. The class
-// remains, even without any press left. The press is only marked.
-func (s *Store) TakeBack(b device.Button) (Press, error) {
-	var taken Press
-	err := s.write("taking back a press", func(tx *sql.Tx) (func(), error) {
-		k := s.contents.class(b)
-		if k == nil || len(k.presses) == 0 {
-			return nil, fmt.Errorf("%w: %v has no press", ErrNothingToTakeBack, b)
-		}
-		last := len(k.presses) - 1
-		p := k.presses[last]
-		taken = Press{ID: p.id, Class: k.id, Frames: len(p.frames)}
-		op, err := s.operation(tx, s.contents.seq, opTakeBack, p.id)
-		if err != nil {
-			return nil, err
-		}
-		_, err = tx.Exec(`UPDATE press SET removed_by = ? WHERE seq = ?`, op, p.seq)
-		return func() {
-			k.presses = k.presses[:last]
-			s.contents.revision = op
-		}, err
-	})
-	return taken, err
+// insert enters a class that an operation made in a lesson.
+func (k *class) insert(tx *sql.Tx, lesson, op int64) (int64, error) {
+	kind, slot := kindClass, any(int(k.button))
+	if k.button == device.Nothing {
+		kind, slot = kindNothing, nil
+	}
+	return insert(tx, `INSERT INTO class (id, lesson, name, kind, slot, created_by) VALUES (?, ?, ?, ?, ?, ?)`,
+		k.id, lesson, k.name, kind, slot, op)
 }
 
-// Forget forgets a button's class; its next press makes a new class. The class
-// is only marked.
-func (s *Store) Forget(b device.Button) error {
-	return s.write("forgetting a class", func(tx *sql.Tx) (func(), error) {
-		k := s.contents.class(b)
-		if k == nil {
-			return nil, fmt.Errorf("%w: %v was not taught", ErrNothingToForget, b)
-		}
-		op, err := s.operation(tx, s.contents.seq, opForget, k.id)
-		if err != nil {
-			return nil, err
-		}
-		_, err = tx.Exec(`UPDATE class SET removed_by = ? WHERE seq = ?`, op, k.seq)
-		return func() {
-			s.contents.remove(k)
-			s.contents.revision = op
-		}, err
-	})
+// spaceOf is what an embedding says of its space.
+func spaceOf(e inference.Embedding) *space {
+	return &space{Space: e.Space, zeroPoint: e.ZeroPoint, length: len(e.Q)}
+}
+
+// enter enters an embedding space, if it is not there, and returns its sequence
+// number. One that is there and gives other embeddings is refused (ErrSpace).
+func (s *space) enter(tx *sql.Tx) (int64, error) {
+	_, err := tx.Exec(`INSERT INTO space (model, cut, crop, flip, rotation, filter, zero_point, length) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`, s.Model, s.Cut, s.Crop, s.Flip, s.Rotation, s.Filter, s.zeroPoint, s.length)
+	if err != nil {
+		return 0, err
+	}
+	var seq int64
+	var there space
+	err = tx.QueryRow(`SELECT seq, zero_point, length FROM space WHERE (model, cut, crop, flip, rotation, filter) = (?, ?, ?, ?, ?, ?)`,
+		s.Model, s.Cut, s.Crop, s.Flip, s.Rotation, s.Filter).Scan(&seq, &there.zeroPoint, &there.length)
+	if err == nil && (there.zeroPoint != s.zeroPoint || there.length != s.length) {
+		err = fmt.Errorf("%w: %d values with zero point %d (want %d with %d): choose another model",
+			ErrSpace, s.length, s.zeroPoint, there.length, there.zeroPoint)
+	}
+	return seq, err
+}
+
+// provenance returns the sequence number of who computed an embedding.
+func provenance(tx *sql.Tx, by inference.Provenance) (int64, error) {
+	if _, err := tx.Exec(`INSERT INTO provenance (backend, arch) VALUES (?, ?) ON CONFLICT DO NOTHING`, by.Backend, by.Arch); err != nil {
+		return 0, err
+	}
+	var seq int64
+	err := tx.QueryRow(`SELECT seq FROM provenance WHERE backend = ? AND arch = ?`, by.Backend, by.Arch).Scan(&seq)
+	return seq, err
 }
 
 // operation writes down what is being done to a lesson, and returns the

@@ -12,7 +12,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 
 	"teachbox/device"
 	"teachbox/inference"
@@ -23,9 +22,15 @@ import (
 type contents struct {
 	seq      int64 // of the lesson; 0 if there is no file
 	id       string
-	revision int64 // sequence number of the last operation
+	revision int64  // sequence number of the last operation
+	when     Moment // of that
+	name     string
+	note     string
 	classes  []*class
 	spaces   []*space // of the whole file
+	course   course
+	kept     int  // lessons put away
+	locked   bool // teaching is
 }
 
 type class struct {
@@ -43,9 +48,30 @@ type press struct {
 }
 
 type example struct {
-	seq   int64
+	seq     int64
+	space   *space
+	q       []uint8
+	picture bool // is on file
+	others  []embedded
+}
+
+// embedded is an example in another embedding space than that of its frame.
+type embedded struct {
 	space *space
 	q     []uint8
+}
+
+// in returns the embedding of an example in a space, or nil.
+func (e *example) in(s inference.Space) []uint8 {
+	if e.space.Space == s {
+		return e.q
+	}
+	for _, o := range e.others {
+		if o.space.Space == s {
+			return o.q
+		}
+	}
+	return nil
 }
 
 // A space is an embedding space with what it fixes for its embeddings.
@@ -55,6 +81,17 @@ type space struct {
 	zeroPoint int
 	length    int
 }
+
+const spaceColumns = `seq, model, cut, crop, flip, rotation, filter, zero_point, length`
+
+func scanSpace(r *sql.Rows) (*space, error) {
+	s := new(space)
+	err := r.Scan(&s.seq, &s.Model, &s.Cut, &s.Crop, &s.Flip, &s.Rotation, &s.Filter, &s.zeroPoint, &s.length)
+	return s, err
+}
+
+// fits reports whether q can be an embedding in the space.
+func (s *space) fits(q []uint8) bool { return s != nil && len(q) == s.length }
 
 // class returns the live class of a button, or nil.
 func (c *contents) class(b device.Button) *class {
@@ -97,16 +134,6 @@ func (c *contents) presses() int {
 	return n
 }
 
-// anyExample returns a live example, or nil if the lesson is empty.
-func (c *contents) anyExample() *example {
-	for _, k := range c.classes {
-		if len(k.presses) > 0 {
-			return &k.presses[0].frames[0]
-		}
-	}
-	return nil
-}
-
 // A querier is a database or a transaction.
 type querier interface {
 	Query(query string, args ...any) (*sql.Rows, error)
@@ -138,18 +165,39 @@ func load(q querier) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := q.QueryRow(`SELECT ifnull(max(seq), 0) FROM operation`).Scan(&c.revision); err != nil {
+	var since int64
+	var wall sql.NullInt64
+	err = q.QueryRow(`SELECT seq, boot, since_ns, wall_ns FROM operation ORDER BY seq DESC LIMIT 1`).
+		Scan(&c.revision, &c.when.Boot, &since, &wall)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, &finding{ErrDamaged, "it has no operation"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.when = moment(c.when.Boot, since, wall)
+
+	err = q.QueryRow(`SELECT name, note FROM description WHERE lesson = ?`, c.seq).Scan(&c.name, &c.note)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	if err := q.QueryRow(`SELECT count(*) FROM lesson WHERE kept IS NOT NULL`).Scan(&c.kept); err != nil {
+		return nil, err
+	}
+	if err := q.QueryRow(`SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?)`, settingLocked).Scan(&c.locked); err != nil {
+		return nil, err
+	}
+	if c.course, err = readCourse(q, c.seq); err != nil {
 		return nil, err
 	}
 
 	spaces := make(map[int64]*space)
 	err = each(q, func(r *sql.Rows) error {
-		s := new(space)
-		err := r.Scan(&s.seq, &s.Model, &s.Cut, &s.Crop, &s.Flip, &s.Rotation, &s.Filter, &s.zeroPoint, &s.length)
+		s, err := scanSpace(r)
 		c.spaces = append(c.spaces, s)
 		spaces[s.seq] = s
 		return err
-	}, `SELECT seq, model, cut, crop, flip, rotation, filter, zero_point, length FROM space ORDER BY seq`)
+	}, `SELECT `+spaceColumns+` FROM space ORDER BY seq`)
 	if err != nil {
 		return nil, err
 	}
@@ -193,18 +241,40 @@ func load(q querier) (*contents, error) {
 	err = each(q, func(r *sql.Rows) error {
 		var e example
 		var of, in int64
-		if err := r.Scan(&e.seq, &of, &in, &e.q); err != nil {
+		if err := r.Scan(&e.seq, &of, &in, &e.q, &e.picture); err != nil {
 			return err
 		}
-		e.space = spaces[in]
-		if e.space == nil || len(e.q) != e.space.length {
+		if e.space = spaces[in]; !e.space.fits(e.q) {
 			return &finding{ErrDamaged, fmt.Sprintf("example %d does not fit its embedding space", e.seq)}
 		}
 		presses[of].frames = append(presses[of].frames, e)
 		return nil
-	}, `SELECT example.seq, example.press, example.space, example.embedding
+	}, `SELECT example.seq, example.press, example.space, example.embedding, picture.example IS NOT NULL
 		FROM example JOIN press ON press.seq = example.press JOIN class ON class.seq = press.class
+		LEFT JOIN picture ON picture.example = example.seq
 		WHERE class.lesson = ? AND class.removed_by IS NULL AND press.removed_by IS NULL ORDER BY example.seq`, c.seq)
+	if err != nil {
+		return nil, err
+	}
+	err = each(q, func(r *sql.Rows) error {
+		var o embedded
+		var example, press, in int64
+		if err := r.Scan(&example, &press, &in, &o.q); err != nil {
+			return err
+		}
+		if o.space = spaces[in]; !o.space.fits(o.q) {
+			return &finding{ErrDamaged, fmt.Sprintf("example %d does not fit an embedding space", example)}
+		}
+		for i := range presses[press].frames {
+			if e := &presses[press].frames[i]; e.seq == example {
+				e.others = append(e.others, o)
+			}
+		}
+		return nil
+	}, `SELECT recomputed.example, example.press, recomputed.space, recomputed.embedding
+		FROM recomputed JOIN example ON example.seq = recomputed.example
+		JOIN press ON press.seq = example.press JOIN class ON class.seq = press.class
+		WHERE class.lesson = ? AND class.removed_by IS NULL AND press.removed_by IS NULL ORDER BY recomputed.seq`, c.seq)
 	if err != nil {
 		return nil, err
 	}
@@ -232,15 +302,25 @@ type Contents struct {
 	// Revision grows with every operation on the file and names the contents
 	// exactly. It is 0 while no lesson could be read or begun.
 	Revision int64
+	Name     string // as Describe gave them
+	Note     string
 	Classes  []Class // in the order in which they were first taught
 	Presses  int     // live presses
 	Frames   int     // live examples
+	Undo     int     // steps that can be undone
+	Redo     int     // steps that can be done again
+	Kept     int     // lessons put away
+	Locked   bool    // teaching is, see SetLocked
 }
 
 // Contents returns what the lesson in hand holds.
 func (s *Store) Contents() Contents {
-	c := Contents{Lesson: s.contents.id, Revision: s.contents.revision}
-	for _, k := range s.contents.classes {
+	in := s.contents
+	c := Contents{
+		Lesson: in.id, Revision: in.revision, Name: in.name, Note: in.note,
+		Undo: len(in.course.undo), Redo: len(in.course.redo), Kept: in.kept, Locked: in.locked,
+	}
+	for _, k := range in.classes {
 		pub := k.public()
 		c.Classes = append(c.Classes, pub)
 		c.Presses += pub.Presses
@@ -255,9 +335,4 @@ func (k *class) public() Class {
 		pub.Frames += len(p.frames)
 	}
 	return pub
-}
-
-// remove takes a class out of the live ones.
-func (c *contents) remove(k *class) {
-	c.classes = slices.DeleteFunc(c.classes, func(other *class) bool { return other == k })
 }

@@ -41,7 +41,7 @@ func embedding(group, n int) inference.Embedding {
 }
 
 func picture(n int) []byte {
-	return bytes.Repeat([]byte(fmt.Sprintf("picture %d.", n)), 800)
+	return bytes.Repeat([]byte(fmt.Sprintf("\xff\xd8picture %d.", n)), 800)
 }
 
 func testOptions(path string) Options {
@@ -128,6 +128,12 @@ func (t *teacher) reopen() {
 	}
 }
 
+// edit does what a gesture does.
+func (t *teacher) edit(e Edit) error {
+	_, err := t.Edit(AnyRevision, e)
+	return err
+}
+
 func (t *teacher) count(table string) int {
 	t.Helper()
 	var n int
@@ -186,15 +192,16 @@ func TestTeach(t *testing.T) {
 
 func TestTakeBackAndForget(t *testing.T) {
 	l := newTeacher(t)
-	one, _ := l.press(1, 2)
+	l.press(1, 2)
 	two, ex := l.press(1, 1)
 	l.press(0, 1)
 	digest := l.fold().Digest
 
-	for _, want := range []Press{{two, ex.Class, 1}, {one, ex.Class, 2}} {
+	for i, frames := range []int{1, 2} {
 		before := l.Contents().Revision
-		got, err := l.TakeBack(1)
-		if err != nil || got != want {
+		got, err := l.Edit(AnyRevision, TakeBack{1})
+		want := Step{Revision: l.Contents().Revision, Kind: opTakeBack, What: "class 2", Frames: frames, When: got.Step.When}
+		if err != nil || got.Step != want || got.Contents.Presses != 2-i {
 			t.Fatalf("took back %+v, %v (want %+v)", got, err, want)
 		}
 		if l.Contents().Revision <= before {
@@ -207,7 +214,7 @@ func TestTakeBackAndForget(t *testing.T) {
 		t.Errorf("fold %+v", f)
 	}
 	for _, b := range []device.Button{1, 5} {
-		if _, err := l.TakeBack(b); !errors.Is(err, ErrNothingToTakeBack) {
+		if err := l.edit(TakeBack{b}); !errors.Is(err, ErrNothingToTakeBack) {
 			t.Errorf("taking back from %v: %v", b, err)
 		}
 	}
@@ -219,12 +226,12 @@ func TestTakeBackAndForget(t *testing.T) {
 	if _, again := l.press(1, 1); again.Class != ex.Class {
 		t.Error("the emptied class was made anew")
 	}
-	if err := l.Forget(1); err != nil {
+	if err := l.edit(Forget{1}); err != nil {
 		t.Fatal(err)
 	}
 	l.want("class 1 1/1, all 1/1")
 	l.reopen()
-	if err := l.Forget(1); !errors.Is(err, ErrNothingToForget) {
+	if err := l.edit(Forget{1}); !errors.Is(err, ErrNothingToForget) {
 		t.Errorf("forgetting twice: %v", err)
 	}
 	if _, again := l.press(1, 1); again.Class == ex.Class {
@@ -239,8 +246,12 @@ func TestTakeBackAndForget(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	l := newTeacher(t)
-	id, _ := l.press(0, 1)
-	other := NewPressID()
+	id, other := NewPressID(), NewPressID()
+	blind := l.next(0, id)
+	blind.Picture = nil // from which another embedding could be made
+	if _, err := l.Keep(blind); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name   string
 		change func(*Keep)
@@ -274,7 +285,7 @@ func TestRefusals(t *testing.T) {
 	}
 	l.reopen()
 	// An empty lesson takes another space, even a new one.
-	if _, err := l.TakeBack(0); err != nil {
+	if err := l.edit(TakeBack{0}); err != nil {
 		t.Fatal(err)
 	}
 	k := l.next(0, other)
@@ -309,17 +320,14 @@ func TestOnlyNothing(t *testing.T) {
 
 func TestNewAndRestore(t *testing.T) {
 	l := newTeacher(t)
-	if err := l.Restore(); !errors.Is(err, ErrNothingKept) {
+	if err := l.edit(Restore{}); !errors.Is(err, ErrNothingKept) {
 		t.Errorf("restoring in a new file: %v", err)
 	}
 	l.press(0, 2)
 	l.press(1, 1)
 	first := l.Contents()
 	digest := l.fold().Digest
-	if err := l.Restore(); !errors.Is(err, ErrNotEmpty) {
-		t.Errorf("restoring over a lesson: %v", err)
-	}
-	if err := l.New(); err != nil {
+	if err := l.edit(New{}); err != nil {
 		t.Fatal(err)
 	}
 	l.want("all 0/0")
@@ -338,16 +346,18 @@ func TestNewAndRestore(t *testing.T) {
 	}
 	l.reopen()
 	l.press(2, 1)
-	l.TakeBack(2)
+	if err := l.edit(TakeBack{2}); err != nil {
+		t.Fatal(err)
+	}
 	before := l.Contents().Revision
-	if err := l.Restore(); err != nil {
+	if err := l.edit(Restore{}); err != nil {
 		t.Fatal(err)
 	}
 	back := l.Contents()
 	if back.Revision <= before {
 		t.Error("the revision did not grow")
 	}
-	back.Revision = first.Revision
+	back.Revision, back.Kept = first.Revision, first.Kept
 	if d := cmp.Diff(first, back); d != "" {
 		t.Errorf("the lesson that came back (-put away +back):\n%s", d)
 	}
@@ -360,7 +370,7 @@ func TestNewAndRestore(t *testing.T) {
 	}
 	// A press id that was put away stays taken.
 	id, _ := l.press(0, 1)
-	if err := l.New(); err != nil {
+	if err := l.edit(New{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.Keep(l.next(0, id)); !errors.Is(err, ErrPress) {
@@ -376,7 +386,7 @@ func TestKeptLessons(t *testing.T) {
 			l.press(0, 1)
 		}
 		id := l.Contents().Lesson
-		if err := l.New(); err != nil {
+		if err := l.edit(New{}); err != nil {
 			l.Fatal(err)
 		}
 		return id
@@ -412,7 +422,7 @@ func TestKeptLessons(t *testing.T) {
 	check("a short one displaces none")
 	want = append(want[1:], away(l, displacesFrom))
 	check("a longer one displaces the oldest")
-	if err := l.Restore(); err != nil {
+	if err := l.edit(Restore{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.Contents().Lesson; got != want[maxKept-1] {
@@ -423,7 +433,7 @@ func TestKeptLessons(t *testing.T) {
 	want = append(want, away(l, 0))
 	check("put away again")
 	l.reopen()
-	if err := verify(l.db); err != nil {
+	if err := verify(l.db, len(migrations())); err != nil {
 		t.Error(err)
 	}
 }
@@ -436,11 +446,13 @@ func TestPictures(t *testing.T) {
 		l := openAt(t, Options{Path: filepath.Join(t.TempDir(), "l.db"), KeepPictures: tt.keep})
 		l.press(0, 1)
 		l.press(0, 2)
-		l.TakeBack(0) // a picture that was taken back is erased as well
+		if err := l.edit(TakeBack{0}); err != nil {
+			t.Fatal(err)
+		} // a picture that was taken back is erased as well
 		if n := l.count("picture"); n != tt.inHand {
 			t.Errorf("policy %d: %d pictures in hand (want %d)", tt.keep, n, tt.inHand)
 		}
-		if err := l.New(); err != nil {
+		if err := l.edit(New{}); err != nil {
 			t.Fatal(err)
 		}
 		if n := l.count("picture"); n != tt.putAway {

@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"database/sql"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +14,15 @@ type Moment struct {
 	Boot  string        // names the boot; empty if the system does not tell
 	Since time.Duration // since that boot, time asleep included
 	Wall  time.Time     // zero while the clock is not set
+}
+
+// moment is one as the file has it.
+func moment(boot string, since int64, wall sql.NullInt64) Moment {
+	m := Moment{Boot: boot, Since: time.Duration(since)}
+	if wall.Valid {
+		m.Wall = time.Unix(0, wall.Int64)
+	}
+	return m
 }
 
 // SystemMoment reads the clocks of this machine.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"slices"
+	"strings"
 
 	"teachbox/device"
 )
@@ -123,6 +125,46 @@ CREATE TABLE picture (
 	` + sum("example, jpeg") + `
 );
 `,
+		`
+-- What each step changed, in order. Values are numbers or texts; "live" is 1, or
+-- 0 where removed_by is set.
+CREATE TABLE change (
+	seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+	operation INTEGER NOT NULL REFERENCES operation ON DELETE CASCADE,
+	thing     TEXT NOT NULL CHECK (thing IN ('lesson', 'class', 'press')),
+	row       INTEGER NOT NULL, -- seq of that thing
+	field     TEXT NOT NULL CHECK (field IN ('live', 'class', 'name', 'note')),
+	before    NOT NULL,
+	after     NOT NULL,
+	` + sum("seq, operation, thing, row, field, before, after") + `
+);
+CREATE INDEX change_operation ON change (operation);
+
+CREATE TABLE description (
+	lesson INTEGER PRIMARY KEY REFERENCES lesson ON DELETE CASCADE,
+	name   TEXT NOT NULL,
+	note   TEXT NOT NULL,
+	` + sum("lesson, name, note") + `
+);
+
+-- Embeddings in other spaces than that of the live frame, made from the
+-- picture.
+CREATE TABLE recomputed (
+	seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+	example    INTEGER NOT NULL REFERENCES example ON DELETE CASCADE,
+	space      INTEGER NOT NULL REFERENCES space,
+	provenance INTEGER NOT NULL REFERENCES provenance,
+	embedding  BLOB NOT NULL,
+	` + sum("seq, example, space, provenance, embedding") + `,
+	UNIQUE (example, space)
+);
+
+CREATE TABLE setting (
+	name  TEXT PRIMARY KEY NOT NULL,
+	value NOT NULL,
+	` + sum("name, value") + `
+);
+`,
 	}
 }
 
@@ -161,34 +203,20 @@ func version(db *sql.DB) (int, error) {
 
 // verify reads the whole file and reports what is wrong with it. The indexes
 // are verified too (quick_check would leave them out), because load trusts them.
-func verify(db *sql.DB) error {
-	var result string
-	if err := db.QueryRow("PRAGMA integrity_check(1)").Scan(&result); err != nil {
+// The checksums of pictures are left out: a lesson is whole without them.
+func verify(q querier, version int) error {
+	if err := verifySchema(q, version); err != nil {
 		return err
 	}
-	if result != "ok" {
-		return &finding{ErrDamaged, result}
-	}
-	var tables []string
-	err := each(db, func(r *sql.Rows) error {
-		var name string
-		err := r.Scan(&name)
-		tables = append(tables, name)
-		return err
-	}, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
-	if err != nil {
+	if err := verifyPages(q); err != nil {
 		return err
 	}
-	for _, table := range tables {
-		var spoilt int
-		if err := db.QueryRow(fmt.Sprintf(`SELECT count(*) FROM "%s" WHERE NOT intact`, table)).Scan(&spoilt); err != nil {
+	for _, table := range tables(version) {
+		if err := verifyRows(q, table); err != nil {
 			return err
 		}
-		if spoilt > 0 {
-			return &finding{ErrDamaged, fmt.Sprintf("%d rows of %s do not match their checksums", spoilt, table)}
-		}
 	}
-	return each(db, func(r *sql.Rows) error {
+	return each(q, func(r *sql.Rows) error {
 		var table, parent string
 		var row sql.NullInt64
 		var key int
@@ -197,6 +225,86 @@ func verify(db *sql.DB) error {
 		}
 		return &finding{ErrDamaged, fmt.Sprintf("%s %d belongs to no %s", table, row.Int64, parent)}
 	}, "PRAGMA foreign_key_check")
+}
+
+// verifyPages has SQLite verify the structure of the file.
+func verifyPages(q querier) error {
+	var result string
+	if err := q.QueryRow("PRAGMA integrity_check(1)").Scan(&result); err != nil {
+		return err
+	}
+	switch {
+	case result == "ok":
+		return nil
+	case strings.Contains(result, "get page") || strings.Contains(result, "get the page"):
+		// SQLite tells in the same way of a page that could not be read.
+		return &finding{ErrIO, result}
+	}
+	return &finding{ErrDamaged, result}
+}
+
+// verifyRows compares the rows of a table with their checksums.
+func verifyRows(q querier, table string) error {
+	spoilt, err := spoiltRows(q, table)
+	if err == nil && spoilt > 0 {
+		err = &finding{ErrDamaged, fmt.Sprintf("%d rows of %s do not match their checksums", spoilt, table)}
+	}
+	return err
+}
+
+// spoiltRows counts the rows of a table that do not match their checksums.
+func spoiltRows(q querier, table string) (n int, err error) {
+	err = q.QueryRow(`SELECT count(*) FROM ` + table + ` WHERE NOT intact`).Scan(&n)
+	return n, err
+}
+
+// tables lists the tables of a version, but for that of the pictures.
+func tables(version int) []string {
+	all := []string{"lesson", "operation", "class", "press", "space", "provenance", "example"}
+	if version >= 2 {
+		all = append(all, "change", "description", "recomputed", "setting")
+	}
+	return all
+}
+
+// verifySchema compares the schema of a file with that of its version: one from
+// elsewhere may bring triggers and views that do what they like.
+func verifySchema(q querier, version int) error {
+	known, err := schemaOf(version)
+	if err != nil {
+		return err
+	}
+	found, err := readSchema(q)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(found, known) {
+		return &finding{ErrDamaged, "its tables are not those of a lesson file"}
+	}
+	return nil
+}
+
+// schemaOf returns what readSchema finds in a new file of a version.
+func schemaOf(version int) ([]string, error) {
+	db := open("/schema", "mode=memory")
+	defer db.Close()
+	for _, step := range migrations()[:version] {
+		if _, err := db.Exec(step); err != nil {
+			return nil, err
+		}
+	}
+	return readSchema(db)
+}
+
+func readSchema(q querier) ([]string, error) {
+	var schema []string
+	err := each(q, func(r *sql.Rows) error {
+		var name, definition string
+		err := r.Scan(&name, &definition)
+		schema = append(schema, name+": "+definition)
+		return err
+	}, `SELECT type || ' ' || name || ' ' || tbl_name, ifnull(sql, '') FROM sqlite_schema ORDER BY type, name`)
+	return schema, err
 }
 
 // rowsum is the SQL function of that name: CRC-32C over its arguments, each

@@ -4,13 +4,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"teachbox/inference"
 	"teachbox/inference/head"
 )
 
@@ -29,22 +29,29 @@ type Options struct {
 	Path         string // of the lesson file; its folder is made if it is not there
 	KeepPictures KeepPictures
 	Now          func() Moment // SystemMoment if nil
+
+	disk disk // the system's if nil
 }
 
 // A Store is an open lesson file. It is used from one goroutine; what its
 // methods return does not change with it.
 type Store struct {
 	path     string
+	disk     disk
 	pictures KeepPictures
 	now      func() Moment
 
-	lock     *os.File    // nil if it could not be had, or after Close
+	service  bool        // runs whatever the file is like
+	lock     io.Closer   // nil if it could not be had, or after Close
 	db       *sql.DB     // nil while the file is not open for writing
-	file     os.FileInfo // of the file that db writes
+	file     fs.FileInfo // of the file that db writes
 	fault    error       // why nothing can be written; nil if all is well
+	notice   *Notice     // what somebody has to be told
+	saved    int64       // revision that the last backup has; 0 if unknown
 	closed   bool
 	contents *contents
 	fitter   head.Fitter
+	fitted   inference.Space // that the fitter knows
 }
 
 // Open opens a lesson file, and begins an empty one if there is none. The
@@ -57,84 +64,54 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.open(); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			if backup, c, _ := s.goodBackup(); backup != "" {
+				err = fmt.Errorf("%w. The backup %s is good, with %d presses in hand: the box takes it when it starts", err, backup, c.presses())
+			}
+		}
 		s.unlock()
 		return nil, err
 	}
 	return s, nil
 }
 
-// A Notice says that a store did not open as it was left.
-type Notice struct {
-	Cause error  // wraps ErrDamaged or ErrNewer; nil if it was set aside at an earlier start
-	Aside string // the new name of the file that was set aside; empty if it could not be
-}
-
-// String tells it to people.
-func (n *Notice) String() string {
-	switch {
-	case n.Cause == nil:
-		return fmt.Sprintf("%s was set aside earlier (take it away once somebody has seen to it)", n.Aside)
-	case n.Aside == "":
-		return fmt.Sprintf("%v; it could not be set aside, so the box runs with an empty lesson and cannot learn", n.Cause)
-	}
-	return fmt.Sprintf("%v; it was set aside as %s and an empty lesson begun", n.Cause, n.Aside)
-}
-
 // OpenService opens a lesson file as the service does, which must run whatever
-// the file is like: one that is damaged or of a newer version is set aside and
-// an empty one begun, and one that cannot be read leaves an empty lesson that
-// cannot be written. The Notice is nil if the file was neither damaged nor
-// newer, now or at an earlier start whose file is still set aside. The error wraps ErrInUse, or the options are wrong.
-func OpenService(o Options) (*Store, *Notice, error) {
+// the file is like. One that is damaged is set aside and the last good backup
+// taken; damaged pictures are removed, since the lesson is whole without them.
+// One of a newer version is set aside too, and an empty lesson begun. One that
+// cannot be read leaves an empty lesson that cannot be written. Notice tells of
+// all this, now and at later starts. The same is done when damage is found
+// later. The error wraps ErrInUse, or the options are wrong.
+func OpenService(o Options) (*Store, error) {
 	s, err := newStore(o)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var notice *Notice
-	err = s.open()
-	if reason := asideReason(err); reason != "" {
-		notice = &Notice{Cause: err}
-		if notice.Aside, err = setAside(s.path, reason); err != nil {
-			err = s.explain("setting it aside", err)
-		} else {
-			err = s.open()
-		}
+	s.service = true
+	if err = s.open(); asideReason(err) != "" {
+		err = s.recover(err)
 	}
 	if errors.Is(err, ErrInUse) {
 		s.unlock()
-		return nil, nil, err
+		return nil, err
 	}
 	if err != nil {
 		s.fault = err
 	}
-	if notice == nil {
-		notice = earlierAside(s.path)
+	if asides := s.asides(); s.notice == nil && len(asides) > 0 {
+		s.notice = &Notice{Aside: asides[0]}
 	}
-	return s, notice, nil
+	return s, nil
 }
 
-// earlierAside tells of a file that an earlier start set aside.
-func earlierAside(path string) *Notice {
-	for _, reason := range []string{"damaged", "newer"} {
-		// The error is that of a bad pattern: a path with brackets in it.
-		files, _ := filepath.Glob(path + "." + reason + ".[0-9]*")
-		for _, name := range files {
-			if number := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(number, "0123456789") == "" {
-				return &Notice{Aside: name}
-			}
-		}
-	}
-	return nil
-}
-
-// asideReason is the word in the name of a file set aside for an error of
-// open, or "" if the error is no reason to set it aside.
+// asideReason is what the name of a file goes on with that is set aside for an
+// error of open, or "" if the error is no reason to set it aside.
 func asideReason(err error) string {
 	switch {
 	case errors.Is(err, ErrNewer):
-		return "newer"
+		return newerSuffix
 	case errors.Is(err, ErrDamaged):
-		return "damaged"
+		return damagedSuffix
 	}
 	return ""
 }
@@ -153,7 +130,10 @@ func newStore(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = SystemMoment
 	}
-	return &Store{path: path, pictures: o.KeepPictures, now: o.Now, contents: new(contents)}, nil
+	if o.disk == nil {
+		o.disk = system{}
+	}
+	return &Store{path: path, disk: o.disk, pictures: o.KeepPictures, now: o.Now, contents: new(contents)}, nil
 }
 
 // open locks and reads the file, then opens it for writing. The file is read
@@ -164,7 +144,15 @@ func (s *Store) open() error {
 	if errors.Is(fault, ErrInUse) {
 		return fault
 	}
-	read, version, err := s.read()
+	if fault == nil {
+		if err := s.finishErasing(); err != nil {
+			return s.explain("erasing", err)
+		}
+		if err := s.adopt(); err != nil {
+			return s.explain("going on with the new file", err)
+		}
+	}
+	read, version, spoilt, err := s.read()
 	if err != nil {
 		return err
 	}
@@ -173,7 +161,7 @@ func (s *Store) open() error {
 		return s.explain("opening it again", &finding{ErrIO, "the file is gone"})
 	}
 	if fault == nil {
-		fault = s.openForWriting(read == nil, version)
+		fault = s.openForWriting(read == nil, version, spoilt)
 		if errors.Is(fault, ErrInUse) || errors.Is(fault, ErrDamaged) {
 			return fault
 		}
@@ -190,9 +178,9 @@ func (s *Store) acquire() error {
 	if s.lock != nil {
 		return nil
 	}
-	err := makeDir(filepath.Dir(s.path))
+	err := makeDir(s.disk, filepath.Dir(s.path))
 	if err == nil {
-		s.lock, err = lockFile(s.path + ".lock")
+		s.lock, err = s.disk.Lock(s.path + lockSuffix)
 	}
 	if err != nil {
 		return s.explain("locking it", err)
@@ -207,73 +195,134 @@ func (s *Store) unlock() {
 	}
 }
 
-// read checks the file and returns its contents and its version; nil if there
-// is no file.
-func (s *Store) read() (*contents, int, error) {
-	fail := func(err error) (*contents, int, error) {
-		return nil, 0, s.explain("reading it", err)
+// read checks the file and returns its contents, its version and how many
+// pictures are spoilt; nil if there is no file.
+func (s *Store) read() (c *contents, v, spoilt int, err error) {
+	if err := verifyLog(s.disk, s.path+"-wal"); err != nil {
+		return nil, 0, 0, s.explain("reading it", err)
 	}
-	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
-	} else if err != nil {
-		return fail(err)
+	err = s.inspectLesson(func(db *sql.DB, version int) error {
+		v = version
+		if spoilt, err = spoiltRows(db, tablePicture); err != nil {
+			return err
+		}
+		if v < len(migrations()) {
+			c = new(contents) // is read when it was led on
+			return nil
+		}
+		c, err = load(db)
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, 0, 0, nil
+	case err == nil && spoilt > 0 && !s.service:
+		err = spoiltPictures(spoilt)
 	}
-	db, err := openForReading(s.path)
 	if err != nil {
-		return fail(err)
+		return nil, 0, 0, s.explain("reading it", err)
 	}
-	defer db.Close()
-	v, err := version(db)
-	if err != nil {
-		return fail(err)
-	}
-	if err := verify(db); err != nil {
-		return fail(err)
-	}
-	c, err := load(db)
-	if err != nil {
-		return fail(err)
-	}
-	return c, v, nil
+	return c, v, spoilt, nil
+}
+
+func spoiltPictures(n int) error {
+	return &finding{ErrDamaged, fmt.Sprintf("%d pictures do not match their checksums", n)}
 }
 
 // openForWriting opens the file, makes it if it is missing, leads it on from
-// its version, and loads its contents.
-func (s *Store) openForWriting(missing bool, version int) error {
+// its version, removes pictures that are spoilt, and loads its contents.
+func (s *Store) openForWriting(missing bool, version, spoilt int) error {
+	fail := func(err error) error { return s.explain("opening it for writing", err) }
 	if missing {
 		if err := s.create(); err != nil {
 			return s.explain("beginning it", err)
 		}
 		version = len(migrations())
+	} else {
+		removeFile(s.disk, s.path+newSuffix) // of a life that ended while it made one
+		if err := s.renewLog(); err != nil {
+			return fail(err)
+		}
 	}
 	// SQLite finds out only when it writes, and then blames the disk.
 	for _, path := range []string{s.path, filepath.Dir(s.path)} {
-		if err := unix.Access(path, unix.W_OK); err != nil {
-			return s.explain("opening it for writing", err)
+		if err := s.disk.Writable(path); err != nil {
+			return fail(err)
 		}
 	}
-	db := openForWriting(s.path)
-	err := migrate(db, version)
+	db := openForWriting(s.disk, s.path)
+	err := s.leadOn(db, version)
+	if err == nil && spoilt > 0 {
+		_, err = db.Exec(`DELETE FROM picture WHERE NOT intact`)
+	}
+	var c *contents
 	if err == nil {
-		var c *contents
-		if c, err = load(db); err == nil {
-			s.file, err = os.Stat(s.path)
-		}
-		if err == nil {
-			s.db, s.contents = db, c
-			return nil
+		c, err = load(db)
+	}
+	if err == nil {
+		// The name of the log, too: SQLite does not mind when this fails.
+		err = s.disk.SyncDir(filepath.Dir(s.path))
+	}
+	if err == nil {
+		s.file, err = s.disk.Stat(s.path)
+	}
+	if err != nil {
+		db.Close()
+		return fail(err)
+	}
+	s.db, s.contents = db, c
+	// The log begins anew: what a crash left in it would puzzle verifyLog.
+	s.clean()
+	s.fitter = head.Fitter{} // it knows the examples of another file
+	s.saved = s.lastSaved()
+	if spoilt > 0 {
+		s.notice = &Notice{
+			Cause: s.explain("reading it", spoiltPictures(spoilt)),
+			Gone:  fmt.Sprintf("%d of the kept pictures", spoilt),
 		}
 	}
-	db.Close()
-	return s.explain("opening it for writing", err)
+	return nil
+}
+
+// leadOn brings a file of an older version to the current one. A copy of it is
+// made first, which the next backup replaces.
+func (s *Store) leadOn(db *sql.DB, version int) error {
+	if version == len(migrations()) {
+		return nil
+	}
+	if err := copyDatabase(s.disk, db, fmt.Sprintf("%s%s%d", s.path, versionSuffix, version)); err != nil {
+		return err
+	}
+	return migrate(db, version)
+}
+
+// renewLog writes the log again after a failure. What a failed flush should have
+// written can be read, but is not on the disk, and no later flush puts it there.
+func (s *Store) renewLog() error {
+	if s.fault == nil || errors.Is(s.fault, ErrFull) {
+		return nil
+	}
+	err := copyFile(s.disk, s.path+"-wal", s.path+"-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// forget has SQLite drop the parts of the file that it holds in memory, so that
+// they are read from the disk again: it would never find that they are damaged.
+func (s *Store) forget() {
+	if s.db != nil {
+		_, _ = s.db.Exec("PRAGMA shrink_memory") // what it keeps is not looked at
+	}
 }
 
 // inPlace reports whether the file that is being written is still the one under
 // its name: a stick may have been pulled, or a folder removed, and what is
 // written then goes nowhere.
 func (s *Store) inPlace() error {
-	now, err := os.Stat(s.path)
-	if err != nil || !os.SameFile(s.file, now) {
+	now, err := s.disk.Stat(s.path)
+	if err != nil || !s.disk.SameFile(s.file, now) {
 		return unix.ENOENT
 	}
 	return nil
@@ -282,49 +331,52 @@ func (s *Store) inPlace() error {
 // create makes a lesson file with an empty lesson. It is made under another
 // name and renamed, so that a file under the right name is always whole.
 func (s *Store) create() error {
-	// The log of a file that is gone would be taken for that of the new one.
+	if err := s.asideLog(); err != nil {
+		return err
+	}
+	return s.replaceFile(func(tx *sql.Tx) error {
+		if err := countOn(tx, s.contents.revision); err != nil {
+			return err
+		}
+		seq, err := s.begin(tx)
+		if err != nil {
+			return err
+		}
+		_, err = s.operation(tx, seq, opBegin, "")
+		return err
+	})
+}
+
+// asideLog sets the log of a file aside that is gone: it would be taken for that
+// of a new one.
+func (s *Store) asideLog() error {
 	for _, suffix := range []string{"-wal", "-journal"} {
-		if _, err := os.Lstat(s.path + suffix); err == nil {
-			if _, err := setAside(s.path, "damaged"); err != nil {
+		if _, err := s.disk.Lstat(s.path + suffix); err == nil {
+			if _, err := setAside(s.disk, s.path, damagedSuffix); err != nil {
 				return err
 			}
 		}
 	}
-	fresh := s.path + ".new"
-	for _, suffix := range []string{"", "-wal", "-journal"} {
-		if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	// SQLite gives the files beside it the mode that this one has.
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	return nil
+}
+
+// countOn begins a new file with the numbers that come after a revision of the
+// one before, so that none is given twice in the life of a store.
+func countOn(tx *sql.Tx, revision int64) error {
+	_, err := tx.Exec(`INSERT INTO sqlite_sequence (name, seq) VALUES ('operation', ?1), ('example', ?1)`, revision)
+	return err
+}
+
+// replaceFile makes a new file and gives it the name of the lesson file.
+func (s *Store) replaceFile(fill func(*sql.Tx) error) error {
+	fresh := s.path + newSuffix
+	if err := makeFile(s.disk, fresh, fill); err != nil {
 		return err
 	}
-	f.Close()
-	db := openForWriting(fresh)
-	err = migrate(db, 0)
-	if err == nil {
-		err = inTx(db, func(tx *sql.Tx) error {
-			_, err := s.begin(tx, opBegin, "")
-			return err
-		})
-	}
-	if err == nil {
-		// Before the rename everything must be in the file itself.
-		err = checkpoint(db)
-	}
-	if closed := db.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		os.Remove(fresh)
+	if err := s.disk.Rename(fresh, s.path); err != nil {
 		return err
 	}
-	if err := os.Rename(fresh, s.path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(s.path))
+	return s.disk.SyncDir(filepath.Dir(s.path))
 }
 
 // checkpoint moves the log into the file and cuts it to nothing, which takes
@@ -370,9 +422,8 @@ func (s *Store) Retry() error {
 
 // probe finds out whether a full disk can be written again.
 func (s *Store) probe() error {
-	var disk unix.Statfs_t
-	err := unix.Statfs(filepath.Dir(s.path), &disk)
-	if err == nil && disk.Bavail*uint64(disk.Bsize) < retryFree {
+	free, err := s.disk.Free(filepath.Dir(s.path))
+	if err == nil && free < retryFree {
 		err = unix.ENOSPC
 	}
 	if err == nil {
@@ -404,7 +455,11 @@ func (s *Store) ready() error {
 		s.db.Close() // it has failed already
 		s.db = nil
 	}
-	if err := s.open(); err != nil {
+	err := s.open()
+	if s.service && asideReason(err) != "" {
+		err = s.recover(err)
+	}
+	if err != nil {
 		s.fault = err
 	}
 	return s.fault
