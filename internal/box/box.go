@@ -6,7 +6,7 @@
 // camera's, which leaves the newest frame in a mailbox; the panel's, which hands
 // on its edges; vision, the only one that touches the embedder; and the teacher,
 // the only one that touches the lesson. The first three may fail and are started
-// again.
+// again, and may be exchanged while the box runs.
 package box
 
 import (
@@ -72,7 +72,24 @@ type Options struct {
 	// Observe is called for every event, from the loop, in order. It must not
 	// wait, and may call Snapshot.
 	Observe func(Event)
+	// Progress is called by the loop, once a second at least, as long as vision
+	// and the teacher get on with their work too: neither has been at one piece of
+	// it for half a minute. It must not wait.
+	Progress func()
 }
+
+// withDefaults fills in what is not said.
+func (o Options) withDefaults() Options {
+	if o.Rate == 0 {
+		o.Rate = 15
+	}
+	if o.NightAfter == 0 {
+		o.NightAfter = 10 * time.Minute
+	}
+	return o
+}
+
+func neverDark(inference.Fitness) bool { return false }
 
 // A Snapshot is all that can be seen of a box at one moment.
 type Snapshot struct {
@@ -86,6 +103,9 @@ type Snapshot struct {
 	Hint     bool // the box asks for the empty desk
 	Contents lesson.Contents
 	Problems []supervise.Problem
+	// Recomputing tells how far the lesson has been brought into the embedding
+	// space of what is seen now. It is zero when nothing is to be done.
+	Recomputing lesson.Coverage
 
 	// What was seen on the last frame.
 	Frame   uint64    // its Seq
@@ -113,8 +133,7 @@ func (s *Snapshot) Report() *head.Report {
 
 // A Box is one appliance.
 type Box struct {
-	parts   Parts
-	opt     Options
+	opt     Options // Observe and Progress; the machine has the others
 	health  *supervise.Health
 	machine *machine
 	mailbox *frame.Mailbox
@@ -122,11 +141,32 @@ type Box struct {
 	teacher *teacher
 	fold    atomic.Pointer[folded]
 
-	edges    chan device.Edge
-	looks    chan look
-	outcomes chan outcome
-	learned  chan *lesson.Fold
-	unwell   chan struct{} // the health list changed
+	camera  *supervise.Place
+	buttons *supervise.Place
+	model   *supervise.Place
+
+	edges     chan device.Edge
+	looks     chan look
+	outcomes  chan outcome
+	news      chan news
+	unwell    chan struct{} // the health list changed
+	locks     chan *command // SetLocked
+	changes   chan *change
+	takeovers chan takeover
+
+	places   chan struct{} // one for each command under way
+	changing chan struct{} // one while a Change is under way
+	ended    chan struct{} // Run is over
+
+	// These belong to the loop.
+	panel  device.Panel // nil while another one takes over
+	dark   func(inference.Fitness) bool
+	hold   func(taught bool)
+	held   bool
+	bright time.Time // since when it has been light; zero while it is dark
+
+	// toHalt is the panel to halt: its place's until Run ends.
+	toHalt device.Panel
 
 	mu       sync.Mutex
 	snapshot Snapshot
@@ -140,23 +180,27 @@ type folded struct {
 
 // New makes a box. Nothing happens before Run.
 func New(p Parts, o Options) *Box {
-	if o.Rate == 0 {
-		o.Rate = 15
-	}
-	if o.NightAfter == 0 {
-		o.NightAfter = 10 * time.Minute
-	}
+	o = o.withDefaults()
 	if p.Dark == nil {
-		p.Dark = func(inference.Fitness) bool { return false }
+		p.Dark = neverDark
 	}
 	b := &Box{
-		parts: p, opt: o,
-		mailbox:  frame.NewMailbox(),
-		edges:    make(chan device.Edge, 64),
-		looks:    make(chan look, 1),
-		outcomes: make(chan outcome, 1),
-		learned:  make(chan *lesson.Fold, 1),
-		unwell:   make(chan struct{}, 1),
+		opt:     o,
+		mailbox: frame.NewMailbox(),
+		edges:   make(chan device.Edge, 64),
+		looks:   make(chan look, 1),
+		// An outcome that was sent is one that the loop will tell of.
+		outcomes:  make(chan outcome),
+		news:      make(chan news, 1),
+		unwell:    make(chan struct{}, 1),
+		locks:     make(chan *command),
+		changes:   make(chan *change),
+		takeovers: make(chan takeover),
+		places:    make(chan struct{}, commands),
+		changing:  make(chan struct{}, 1),
+		ended:     make(chan struct{}),
+		panel:     p.Panel, toHalt: p.Panel,
+		dark: p.Dark, hold: p.Hold,
 	}
 	b.health = supervise.NewHealth(func() {
 		select {
@@ -164,36 +208,44 @@ func New(p Parts, o Options) *Box {
 		default:
 		}
 	})
+	contents := p.Lessons.Contents()
 	b.machine = &machine{
-		wiring: p.Wiring, nightAfter: o.NightAfter, locked: o.Locked, dark: p.Dark,
+		wiring: p.Wiring, nightAfter: o.NightAfter, dark: p.Dark,
+		locked: o.Locked || contents.Locked, lockedFirst: o.Locked,
 		press: press.New(p.Wiring), light: light.New(p.Wiring), verdict: newSteady(),
-		contents: p.Lessons.Contents(),
+		contents: contents,
 	}
 	b.vision = &vision{
-		open: p.OpenEmbedder, mailbox: b.mailbox, fold: &b.fold, health: b.health,
-		frozen: p.Frozen,
-		every:  time.Duration(float64(time.Second) / o.Rate),
-		wake:   make(chan struct{}, 1),
-		opened: func(s inference.Space) { b.teacher.enter(s) },
-		looked: func(ctx context.Context, l look) { send(ctx, b.looks, l) },
+		mailbox: b.mailbox, fold: &b.fold, health: b.health,
+		wake:    make(chan struct{}, 1),
+		opened:  func(s inference.Space) { b.teacher.enter(s) },
+		looked:  func(ctx context.Context, l look) { send(ctx, b.looks, l) },
+		studied: func(s *study) { b.teacher.handBack(s) },
 	}
+	b.vision.habits.Store(newLookHabits(o, p.Frozen))
 	b.teacher = &teacher{
-		lessons: p.Lessons, encode: p.Encode, same: p.Same, vision: b.vision, health: b.health,
+		lessons: p.Lessons, vision: b.vision, health: b.health,
 		wake: make(chan struct{}, 1), open: make(map[int]*openPress),
-		done: func(ctx context.Context, o outcome) { send(ctx, b.outcomes, o) },
-		folded: func(ctx context.Context, f *lesson.Fold, in inference.Space) {
-			b.fold.Store(&folded{f, in})
-			send(ctx, b.learned, f)
+		done: func(ctx context.Context, o outcome) bool { return send(ctx, b.outcomes, o) },
+		learned: func(ctx context.Context, n news, in inference.Space) {
+			b.fold.Store(&folded{n.fold, in})
+			send(ctx, b.news, n)
 		},
 	}
+	b.teacher.habits.Store(&keepHabits{p.Encode, p.Same})
+	b.camera = supervise.NewPlace(b.health, partCamera, b.watchCamera(p.Camera))
+	b.buttons = supervise.NewPlace(b.health, partPanel, b.watchPanel(p.Panel))
+	b.model = supervise.NewPlace(b.health, partModel, b.vision.run(p.OpenEmbedder))
 	return b
 }
 
-// send gives a value to the loop, unless ctx ends.
-func send[T any](ctx context.Context, c chan<- T, v T) {
+// send gives a value to the loop, unless ctx ends before.
+func send[T any](ctx context.Context, c chan<- T, v T) bool {
 	select {
 	case c <- v:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -221,65 +273,72 @@ func (b *Box) Snapshot() Snapshot {
 }
 
 // Run runs the box until ctx ends. It returns after every goroutine has ended
-// and the LEDs are dark; the lesson is the caller's to close.
+// and the LEDs are dark; the lesson is the caller's to close. A box runs once.
 func (b *Box) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
-	parts.Go(func() { supervise.Run(ctx, b.health, partCamera, b.camera) })
-	parts.Go(func() { supervise.Run(ctx, b.health, partPanel, b.panel) })
-	parts.Go(func() { supervise.Run(ctx, b.health, partModel, b.vision.run) })
+	parts.Go(func() { b.camera.Run(ctx) })
+	parts.Go(func() { b.buttons.Run(ctx) })
+	parts.Go(func() { b.model.Run(ctx) })
 	parts.Go(func() { b.teacher.run(ctx) })
 	b.loop(ctx)
 	cancel()
 	// Dark at once: a fold, or a camera that hangs, may take long to end. If it
 	// fails, Halt does too.
-	_ = b.parts.Panel.Show(0)
-	parts.Wait()
-	b.vision.close() // native memory goes last
-	return b.parts.Panel.Halt()
-}
-
-// camera runs the camera once. One that is silent for too long has failed.
-func (b *Box) camera(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := time.AfterFunc(opening, func() {
-		cancel(fmt.Errorf("%v: %w (check its cable, or switch the box off and on)", b.parts.Camera, device.ErrStall))
-	})
-	defer silence.Stop()
-	seen := false
-	err := b.parts.Camera.Run(ctx, func(f frame.Frame) {
-		silence.Reset(stall)
-		if !seen {
-			seen = true
-			b.health.Clear(partCamera)
-		}
-		b.vision.give(f)
-	})
-	if err == nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	if b.panel != nil {
+		_ = b.panel.Show(0)
 	}
-	return err
+	parts.Wait()
+	close(b.ended)
+	b.vision.close() // native memory goes last
+	return b.toHalt.Halt()
 }
 
-// panel watches the panel once.
-func (b *Box) panel(ctx context.Context) error {
-	well := time.AfterFunc(settled, func() { b.health.Clear(partPanel) })
-	defer well.Stop()
-	reported := make(map[device.Source]bool)
-	err := b.parts.Panel.Watch(ctx, func(e device.Edge) {
-		reported[e.Source] = true
-		send(ctx, b.edges, e)
-	})
-	// A button that nobody watches any more is not held down.
-	for source := range device.NumSources {
-		for button := range device.Nothing + 1 {
-			if reported[source] {
-				send(ctx, b.edges, device.Edge{Source: source, Button: button, At: time.Now()})
+// watchCamera runs a camera once. One that is silent for too long has failed.
+func (b *Box) watchCamera(c device.Camera) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		silence := time.AfterFunc(opening, func() {
+			cancel(fmt.Errorf("%v: %w (check its cable, or switch the box off and on)", c, device.ErrStall))
+		})
+		defer silence.Stop()
+		seen := false
+		err := c.Run(ctx, func(f frame.Frame) {
+			silence.Reset(stall)
+			if !seen {
+				seen = true
+				b.health.Clear(partCamera)
+			}
+			b.vision.give(f)
+		})
+		if err == nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+}
+
+// watchPanel watches a panel once.
+func (b *Box) watchPanel(p device.Panel) func(context.Context) error {
+	return func(ctx context.Context) error {
+		well := time.AfterFunc(settled, func() { b.health.Clear(partPanel) })
+		defer well.Stop()
+		reported := make(map[device.Source]bool)
+		err := p.Watch(ctx, func(e device.Edge) {
+			reported[e.Source] = true
+			send(ctx, b.edges, e)
+		})
+		// A button that nobody watches any more is not held down.
+		for source := range device.NumSources {
+			for button := range device.Nothing + 1 {
+				if reported[source] {
+					send(ctx, b.edges, device.Edge{Source: source, Button: button, At: time.Now()})
+				}
 			}
 		}
+		return err
 	}
-	return err
 }
 
 // loop feeds the machine until ctx ends.
@@ -290,18 +349,12 @@ func (b *Box) loop(ctx context.Context) {
 	defer timer.Stop()
 	effects := b.machine.step(now, &input{}) // the buttons' life begins
 	var shown device.Lights
-	held := false
-	var bright time.Time // since when it has been light; zero while it is dark
+	var done *command // answered when the snapshot has what it did
 	for showing := false; ; {
-		taught := len(b.machine.contents.Classes) > 0
-		adapted := !bright.IsZero() && b.machine.seen.taken.Sub(bright) >= adapting
-		if hold := taught && (held || adapted); b.parts.Hold != nil && hold != held {
-			b.parts.Hold(hold)
-			held = hold
-		}
+		b.holdColours()
 		lights, next := b.machine.light.Levels(now)
-		if !showing || lights != shown {
-			err := b.parts.Panel.Show(lights)
+		if b.panel != nil && (!showing || lights != shown) {
+			err := b.panel.Show(lights)
 			if err != nil {
 				b.health.Fail(partLights, err)
 			} else {
@@ -310,6 +363,9 @@ func (b *Box) loop(ctx context.Context) {
 			shown, showing = lights, err == nil
 		}
 		b.publish(now, lights)
+		if done != nil {
+			close(done.done)
+		}
 		if b.opt.Observe != nil {
 			for i := range effects {
 				if effects[i].event.Kind != 0 {
@@ -317,20 +373,22 @@ func (b *Box) loop(ctx context.Context) {
 				}
 			}
 		}
+		if b.opt.Progress != nil && !b.vision.work.hangs(now) && !b.teacher.work.hangs(now) {
+			b.opt.Progress()
+		}
 
 		if due, ok := b.machine.press.Next(); ok && (next.IsZero() || due.Before(next)) {
 			next = due
 		}
-		var deadline <-chan time.Time
-		if !next.IsZero() {
-			timer.Reset(time.Until(next))
-			deadline = timer.C
+		if due := now.Add(pulse); next.IsZero() || due.Before(next) {
+			next = due
 		}
+		timer.Reset(time.Until(next))
 		var in input
 		select {
 		case <-ctx.Done():
 			return
-		case <-deadline:
+		case <-timer.C:
 			// What was pushed before the deadline counts before it.
 			select {
 			case in.edge = <-b.edges:
@@ -343,10 +401,18 @@ func (b *Box) loop(ctx context.Context) {
 			in.kind = inLook
 		case in.outcome = <-b.outcomes:
 			in.kind = inOutcome
-		case in.fold = <-b.learned:
-			in.kind = inFold
+		case in.news = <-b.news:
+			in.kind = inNews
 		case <-b.unwell:
 			in.kind, in.problems = inHealth, b.health.Problems()
+		case in.lock = <-b.locks:
+			in.kind = inLock
+		case in.change = <-b.changes:
+			in.kind = inChange
+			b.apply(ctx, in.change)
+		case to := <-b.takeovers:
+			in.kind, in.wiring = inWiring, to.wiring
+			b.panel, showing = to.panel, false
 		}
 		now = time.Now()
 		effects = b.machine.step(now, &in)
@@ -364,13 +430,28 @@ func (b *Box) loop(ctx context.Context) {
 		}
 		if in.kind == inLook {
 			switch {
-			case b.parts.Dark(in.look.fitness):
-				bright = time.Time{}
-			case bright.IsZero():
-				bright = in.look.taken
+			case b.dark(in.look.fitness):
+				b.bright = time.Time{}
+			case b.bright.IsZero():
+				b.bright = in.look.taken
 			}
 		}
+		done = in.outcome.command
 		b.vision.asleep.Store(b.machine.asleep)
+	}
+}
+
+// holdColours tells the camera whether to keep its colours, if that changed.
+func (b *Box) holdColours() {
+	if b.hold == nil {
+		b.held = false
+		return
+	}
+	taught := len(b.machine.contents.Classes) > 0
+	adapted := !b.bright.IsZero() && b.machine.seen.taken.Sub(b.bright) >= adapting
+	if hold := taught && (b.held || adapted); hold != b.held {
+		b.hold(hold)
+		b.held = hold
 	}
 }
 
@@ -383,7 +464,7 @@ func (b *Box) publish(now time.Time, lights device.Lights) {
 	s.At, s.Lights, s.Asleep, s.Locked = now, lights, m.asleep, m.locked
 	s.Hint = m.wantsNothing()
 	s.Known, s.Lit = m.verdict.lit != unknown, buttonOf(m.verdict.lit)
-	s.Contents, s.Problems = m.contents, m.problems
+	s.Contents, s.Problems, s.Recomputing = m.contents, m.problems, m.recomputing
 	l := &m.seen
 	k := m.winner(l)
 	s.Nothing = !s.Known && k != nil && k.Button == device.Nothing

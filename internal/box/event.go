@@ -24,6 +24,9 @@ const (
 	Refused                             // Err says why nothing was done; once for each press
 	HealthChanged                       // Part has failed with Err, or is well again
 	Learned                             // a new head answers from now on
+	Edited                              // Step was done to the lesson by a command
+	Locked                              // presses are refused from now on
+	Unlocked                            // presses count again
 )
 
 // String is one lower-case word or two.
@@ -31,7 +34,7 @@ func (k EventKind) String() string {
 	names := [...]string{
 		Looked: "looked", VerdictChanged: "verdict", Kept: "kept", Skipped: "skipped", TakenBack: "taken back",
 		Forgotten: "forgotten", NewLesson: "new lesson", Restored: "restored", Refused: "refused",
-		HealthChanged: "health", Learned: "learned",
+		HealthChanged: "health", Learned: "learned", Edited: "edited", Locked: "locked", Unlocked: "unlocked",
 	}
 	if k == 0 || int(k) >= len(names) {
 		return fmt.Sprintf("EventKind(%d)", uint8(k))
@@ -50,4 +53,5 @@ type Event struct {
 	Part    string         // HealthChanged: as in Snapshot.Problems
 	Err     error          // Refused, HealthChanged
 	Fold    *lesson.Fold   // Learned
+	Step    lesson.Step    // Edited
 }

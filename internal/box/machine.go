@@ -21,12 +21,18 @@ const (
 	partPanel   = "panel"   // its buttons
 	partLights  = "lights"  // its LEDs
 	partModel   = "model"
-	partStorage = "storage" // the lesson cannot be written
-	partLesson  = "lesson"  // the lesson cannot be used
+	partStorage = "storage"          // the lesson cannot be written
+	partBackup  = "backup"           // no backup of it can be written
+	partLesson  = "lesson"           // the lesson cannot be used
+	partLeftOut = "left out"         // some of its examples cannot be used
+	partAside   = "lesson put aside" // because it could not be used
 
-	// For Report.
-	PartLessonFile    = "lesson file"   // it was set aside at the start
-	PartConfiguration = "configuration" // it is wrong, and another one is used
+	// PartLessonFile is a lesson file that did not open as it was left.
+	PartLessonFile = "lesson file"
+
+	// PartConfiguration, for Report, is one that is wrong, so that another one is
+	// used.
+	PartConfiguration = "configuration"
 )
 
 // toldApart is how many presses make a class more than a guess.
@@ -45,21 +51,25 @@ type machine struct {
 	nightAfter time.Duration
 	dark       func(inference.Fitness) bool
 
-	press    *press.Machine
-	light    *light.State
-	verdict  steady
-	locked   bool
-	contents lesson.Contents
-	seen     look // the last one, with the slot filled in
-	looks    uint64
-	dusk     time.Time // when it became dark; zero while it is light
-	asleep   bool
-	problems []supervise.Problem
-	faults   light.Conditions         // shown by the status LED
-	lingers  time.Time                // until when these are shown at least
-	waiting  int                      // requests that the teacher has not done yet
-	stuck    [device.MaxSlots + 1]int // how many sources of each button are stuck
-	refused  [device.MaxSlots + 1]int // the last press of each button that was refused
+	press       *press.Machine
+	numbered    int // presses that the press machines before this one have counted
+	presses     int // presses counted so far
+	light       *light.State
+	verdict     steady
+	locked      bool
+	lockedFirst bool // the configuration's word on it
+	contents    lesson.Contents
+	recomputing lesson.Coverage // zero while nothing is
+	seen        look            // the last one, with the slot filled in
+	looks       uint64
+	dusk        time.Time // when it became dark; zero while it is light
+	asleep      bool
+	problems    []supervise.Problem
+	faults      light.Conditions         // shown by the status LED
+	lingers     time.Time                // until when these are shown at least
+	waiting     int                      // requests that the teacher has not done yet
+	stuck       [device.MaxSlots + 1]int // how many sources of each button are stuck
+	refused     [device.MaxSlots + 1]int // the last press of each button that was refused
 
 	out []effect
 }
@@ -80,8 +90,11 @@ type input struct {
 	edge     device.Edge         // inEdge
 	look     look                // inLook
 	outcome  outcome             // inOutcome
-	fold     *lesson.Fold        // inFold
+	news     news                // inNews
 	problems []supervise.Problem // inHealth
+	lock     *command            // inLock
+	change   *change             // inChange
+	wiring   device.Wiring       // inWiring
 }
 
 // An inputKind says which field of an input is set.
@@ -92,8 +105,11 @@ const (
 	inEdge
 	inLook
 	inOutcome
-	inFold
+	inNews
 	inHealth
+	inLock
+	inChange
+	inWiring // another panel has taken over
 )
 
 // step takes one input at the time now and returns what is to be done. The
@@ -109,10 +125,17 @@ func (m *machine) step(now time.Time, in *input) []effect {
 		m.look(now, &in.look)
 	case inOutcome:
 		m.outcome(now, &in.outcome)
-	case inFold:
-		m.tell(Event{Kind: Learned, At: now, Fold: in.fold})
+	case inNews:
+		m.learn(now, in.news)
 	case inHealth:
 		m.health(now, in.problems)
+	case inLock:
+		m.setLocked(now, in.lock.locked)
+		m.out = append(m.out, effect{request: request{action: actLock, command: in.lock}})
+	case inChange:
+		m.reconfigure(now, &in.change.Change)
+	case inWiring:
+		m.rewire(now, in.wiring)
 	}
 	m.shine(now)
 	return m.out
@@ -173,6 +196,10 @@ func (m *machine) gestures(now time.Time, e *device.Edge) {
 
 // gesture takes what a person meant with the buttons.
 func (m *machine) gesture(now time.Time, g press.Gesture) {
+	if g.Press != 0 {
+		g.Press += m.numbered
+		m.presses = max(m.presses, g.Press)
+	}
 	if m.locked {
 		switch g.Kind {
 		case press.Sample, press.TakeBack, press.ForgetBegin, press.NewBegin:
@@ -224,11 +251,92 @@ func (m *machine) refuse(now time.Time, b device.Button, press int, err error) {
 	m.tell(Event{Kind: Refused, At: now, Button: b, Err: err})
 }
 
+// setLocked locks or unlocks teaching.
+func (m *machine) setLocked(now time.Time, locked bool) {
+	if locked == m.locked {
+		return
+	}
+	m.locked = locked
+	if !locked {
+		m.tell(Event{Kind: Unlocked, At: now})
+		return
+	}
+	m.letGo(now)
+	m.tell(Event{Kind: Locked, At: now})
+}
+
+// letGo ends whatever buttons have begun, as if they were let go of.
+func (m *machine) letGo(now time.Time) {
+	for b := range device.Button(device.MaxSlots) {
+		m.light.CancelForget(b)
+	}
+	m.light.CancelNew()
+	m.waiting++
+	m.out = append(m.out, effect{request: request{action: actRelease, press: allPresses}, at: now})
+}
+
+// reconfigure takes what a change says of how the box behaves, and forgets what
+// was seen if other eyes see from now on.
+func (m *machine) reconfigure(now time.Time, c *Change) {
+	m.nightAfter, m.dark = c.Options.NightAfter, c.Dark
+	if first := c.Options.Locked; first != m.lockedFirst {
+		m.lockedFirst = first
+		m.setLocked(now, first || m.contents.Locked)
+	}
+	if c.Camera != nil || c.OpenEmbedder != nil {
+		m.darken(now)
+		m.seen = look{opinion: opinion{slot: unknown}}
+		m.dusk, m.asleep = time.Time{}, false
+	}
+	if c.Panel != nil {
+		m.plug(now, m.wiring) // nobody watches the old one's buttons any more
+	}
+}
+
+// plug begins anew with the buttons of a panel.
+func (m *machine) plug(now time.Time, w device.Wiring) {
+	m.letGo(now)
+	for b, n := range m.stuck {
+		if n > 0 {
+			m.out = append(m.out, effect{part: partOf(device.Button(b))})
+			m.stuck[b] = 0
+		}
+	}
+	m.numbered = m.presses
+	m.wiring, m.press = w, press.New(w)
+	m.gestures(now, nil) // the buttons' life begins
+}
+
+// rewire begins anew with the buttons and LEDs of another panel, which are there
+// from now on.
+func (m *machine) rewire(now time.Time, w device.Wiring) {
+	m.plug(now, w)
+	m.light = light.New(w)
+	m.light.Sweep(now)
+	m.seen.opinion.slot = m.slot(m.winner(&m.seen))
+	if m.class(m.verdict.lit) == nil {
+		m.darken(now)
+	}
+}
+
+// learn takes what the teacher has made of the lesson.
+func (m *machine) learn(now time.Time, n news) {
+	m.recomputing = n.recomputing
+	if n.recomputing != (lesson.Coverage{}) {
+		m.darken(now)
+		return
+	}
+	m.tell(Event{Kind: Learned, At: now, Fold: n.fold})
+}
+
 // outcome takes what became of a request, or of a lesson that nobody had asked
 // for.
 func (m *machine) outcome(now time.Time, o *outcome) {
+	if m.contents.Lesson == "" && o.contents.Locked {
+		m.setLocked(now, true) // it is read only now
+	}
 	m.contents = o.contents
-	if o.action != 0 {
+	if o.action != 0 && o.command == nil {
 		m.waiting--
 	}
 	if lit := m.verdict.lit; lit != unknown && m.class(lit) == nil {
@@ -237,6 +345,12 @@ func (m *machine) outcome(now time.Time, o *outcome) {
 	}
 	e := Event{At: now, Button: o.button, Press: o.press}
 	switch {
+	case o.command != nil:
+		// Whoever gave it is told by its answer; the others, if it did something.
+		if o.action != actEdit || o.err != nil {
+			return
+		}
+		e.Kind, e.Step = Edited, o.command.result.Step
 	case o.err != nil:
 		m.refuse(now, o.button, o.press, o.err)
 		return
@@ -311,19 +425,13 @@ func (m *machine) shine(now time.Time) {
 	}
 	var c light.Conditions
 	for _, p := range m.problems {
-		switch {
-		case errors.Is(p.Err, errStuck):
-			// The rest of the box works, and no adult need come at once.
-		case p.Part == partCamera, p.Part == partPicture:
-			c |= light.FaultCamera
-		case p.Part == partStorage, p.Part == PartLessonFile:
-			c |= light.FaultStorage
-		default:
-			c |= light.FaultSoftware
-		}
+		c |= Fault(p)
 	}
 	if m.seen.taken.IsZero() {
 		c |= light.Busy // nothing seen yet
+	}
+	if m.recomputing != (lesson.Coverage{}) {
+		c |= light.Busy
 	}
 	if m.asleep {
 		c |= light.Asleep
@@ -332,6 +440,22 @@ func (m *machine) shine(now time.Time) {
 		c |= light.Hint
 	}
 	m.light.Conditions = c | m.linger(now, c&light.Faults)
+}
+
+// Fault is the rhythm that a problem plays, or 0 if it plays none: the rest of
+// the box works, and no adult need come at once.
+func Fault(p supervise.Problem) light.Conditions {
+	switch {
+	case errors.Is(p.Err, errStuck):
+		return 0
+	case p.Part == partCamera, p.Part == partPicture:
+		return light.FaultCamera
+	case p.Part == partAside, p.Part == partLeftOut:
+		return 0
+	case p.Part == partStorage, p.Part == partBackup, p.Part == PartLessonFile:
+		return light.FaultStorage
+	}
+	return light.FaultSoftware
 }
 
 // linger is the faults to be shown where now are the faults that there are.
@@ -405,7 +529,7 @@ func partOf(b device.Button) string {
 
 // Why a press may be refused, and what may be wrong with a button.
 var (
-	ErrLocked = errors.New("teaching is locked (unlock it in the configuration: locked = false)")
+	ErrLocked = errors.New("teaching is locked (to unlock it: teachbox unlock)")
 	errBusy   = errors.New("too many presses wait to be stored (let go for a moment)")
 	errStuck  = errors.New("down all the time (see what lies on it, or check its wiring)")
 )

@@ -445,7 +445,7 @@ func TestKeptEventCarriesTheExample(t *testing.T) {
 		t.Errorf("effects %+v (want one event with %+v)", out, kept)
 	}
 	f := new(lesson.Fold)
-	out = r.step(r.now, &input{kind: inFold, fold: f})
+	out = r.step(r.now, &input{kind: inNews, news: news{fold: f}})
 	if len(out) != 1 || out[0].event.Kind != Learned || out[0].event.Fold != f {
 		t.Errorf("effects %+v (want one event with the fold)", out)
 	}
@@ -752,16 +752,88 @@ func TestStepAllocatesNothing(t *testing.T) {
 
 func TestEventKindString(t *testing.T) {
 	seen := make(map[string]bool)
-	for k := Looked; k <= Learned; k++ {
+	for k := Looked; k <= Unlocked; k++ {
 		s := k.String()
 		if s == "" || strings.Contains(s, "EventKind") || seen[s] {
 			t.Errorf("kind %d is called %q", k, s)
 		}
 		seen[s] = true
 	}
-	for _, k := range []EventKind{0, Learned + 1} {
+	for _, k := range []EventKind{0, Unlocked + 1} {
 		if want := fmt.Sprintf("EventKind(%d)", k); k.String() != want {
 			t.Errorf("%d is called %q (want %q)", k, k, want)
 		}
+	}
+}
+
+// TestFault is the table of what rhythm a problem plays.
+func TestFault(t *testing.T) {
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		problem supervise.Problem
+		want    light.Conditions
+	}{
+		{supervise.Problem{Part: partCamera, Err: broken}, light.FaultCamera},
+		{supervise.Problem{Part: partPicture, Err: broken}, light.FaultCamera},
+		{supervise.Problem{Part: partStorage, Err: broken}, light.FaultStorage},
+		{supervise.Problem{Part: partBackup, Err: broken}, light.FaultStorage},
+		{supervise.Problem{Part: PartLessonFile, Err: broken}, light.FaultStorage},
+		{supervise.Problem{Part: partPanel, Err: broken}, light.FaultSoftware},
+		{supervise.Problem{Part: partLights, Err: broken}, light.FaultSoftware},
+		{supervise.Problem{Part: partModel, Err: broken}, light.FaultSoftware},
+		{supervise.Problem{Part: partLesson, Err: errOtherSpace}, light.FaultSoftware},
+		{supervise.Problem{Part: PartConfiguration, Err: broken}, light.FaultSoftware},
+		{supervise.Problem{Part: "whatever else", Err: broken}, light.FaultSoftware},
+		{supervise.Problem{Part: partAside, Err: asideError(nil)}, 0},
+		{supervise.Problem{Part: partLeftOut, Err: leftOutError(1, 2)}, 0},
+		{supervise.Problem{Part: partOf(3), Err: errStuck}, 0},
+	} {
+		if got := Fault(test.problem); got != test.want {
+			t.Errorf("%s: %v (want %v)", test.problem.Part, got, test.want)
+		}
+	}
+}
+
+// TestBusyWhileRecomputing shows that it works, and no verdict.
+func TestBusyWhileRecomputing(t *testing.T) {
+	r := newRig(Options{}, taught(map[device.Button]int{1: 2, device.Nothing: 1}))
+	r.lightUp(1)
+	r.log = nil
+	r.do(&input{kind: inNews, news: news{recomputing: lesson.Coverage{Have: 1, Pending: 2}}})
+	if r.light.Conditions != light.Busy || r.verdict.lit != unknown {
+		t.Errorf("conditions %v, lit %d (want busy, and dark)", r.light.Conditions, r.verdict.lit)
+	}
+	r.do(&input{kind: inNews, news: news{fold: everything()}})
+	if r.light.Conditions != 0 {
+		t.Errorf("conditions %v when it is done", r.light.Conditions)
+	}
+	want := []string{"1100: [verdict] nothing", "1100: [learned] class 1"}
+	if diff := cmp.Diff(want, r.log); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestRewire begins with another panel: presses are counted on, what was stuck
+// is not any more, and a slot that is not there is not lit.
+func TestRewire(t *testing.T) {
+	r := newRig(Options{}, taught(map[device.Button]int{1: 2, 3: 2, device.Nothing: 1}))
+	r.play(t, "2000:1+ 2100:1- 3000:2+ 70000:4+ 70010:4-")
+	r.lightUp(3)
+	r.log, r.waiting = nil, 0
+	r.do(&input{kind: inWiring, wiring: device.Wiring{Slots: 2, Nothing: true}})
+	if r.verdict.lit != unknown {
+		t.Errorf("slot %d is lit", r.verdict.lit)
+	}
+	r.now = r.now.Add(2 * time.Second)
+	r.play(t, "80000:1+ 80100:1- 81000:4+")
+	want := []string{
+		"70110: release class 1",
+		"70110: button 2: well",
+		"70110: [verdict] nothing",
+		"80000: sample class 1 #4",
+		"80100: release class 1 #4",
+	}
+	if diff := cmp.Diff(want, r.log); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -90,6 +90,9 @@ func (e *embedder) Embed(f frame.Frame, l *inference.Look) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
+	if len(f.Pix) <= atLuma {
+		return frame.ErrMalformed // a kept picture that is none
+	}
 	if e.fault != nil {
 		if err := e.fault(); err != nil {
 			return err
@@ -159,6 +162,17 @@ type store struct {
 	fault error         // of everything that writes
 	kept  []kept
 	done  []fold
+
+	noBackup   error // of Backup
+	notice     *lesson.Notice
+	backups    []backup // attempts
+	recomputed []int    // examples in each write
+}
+
+type backup struct {
+	at    time.Time
+	alone bool
+	err   error
 }
 
 type kept struct {
@@ -201,8 +215,65 @@ func (s *store) Keep(k lesson.Keep) (lesson.Example, error) {
 	return e, err
 }
 
-func (s *store) New() error {
-	return errors.Join(s.failing(), s.Store.New())
+func (s *store) Edit(revision int64, e lesson.Edit) (lesson.Result, error) {
+	if err := s.failing(); err != nil {
+		return lesson.Result{}, err
+	}
+	return s.Store.Edit(revision, e)
+}
+
+func (s *store) SetLocked(locked bool) error {
+	if err := s.failing(); err != nil {
+		return err
+	}
+	return s.Store.SetLocked(locked)
+}
+
+func (s *store) PutAside(in inference.Space) (lesson.Result, error) {
+	if err := s.failing(); err != nil {
+		return lesson.Result{}, err
+	}
+	return s.Store.PutAside(in)
+}
+
+func (s *store) Recompute(all []lesson.Recomputed) error {
+	if err := s.failing(); err != nil {
+		return err
+	}
+	err := s.Store.Recompute(all)
+	if err == nil {
+		s.mu.Lock()
+		s.recomputed = append(s.recomputed, len(all))
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *store) Notice() *lesson.Notice {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.notice
+}
+
+func (s *store) Acknowledge() error {
+	if err := s.failing(); err != nil {
+		return err
+	}
+	s.set(func(s *store) { s.notice = nil })
+	return s.Store.Acknowledge()
+}
+
+func (s *store) Backup(alone bool) error {
+	s.mu.Lock()
+	err := errors.Join(s.fault, s.noBackup)
+	s.mu.Unlock()
+	if err == nil {
+		err = s.Store.Backup(alone)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backups = append(s.backups, backup{time.Now(), alone, err})
+	return err
 }
 
 func (s *store) Fold(in inference.Space) (*lesson.Fold, error) {
@@ -269,8 +340,13 @@ func start(t *testing.T, change func(setup)) *rig {
 
 func newRig(t *testing.T, change func(setup)) *rig {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "lesson.db")
-	s, err := lesson.Open(lesson.Options{Path: path})
+	return newRigAt(t, filepath.Join(t.TempDir(), "lesson.db"), change)
+}
+
+// newRigAt makes a rig with the lesson file of that path.
+func newRigAt(t *testing.T, path string, change func(setup)) *rig {
+	t.Helper()
+	s, err := lesson.Open(lesson.Options{Path: path, KeepPictures: lesson.KeepLesson})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -487,11 +563,28 @@ func (r *rig) refused(b device.Button, within time.Duration, want error) {
 func (r *rig) onFile(thing, presses int) {
 	r.t.Helper()
 	for i := range presses {
-		q := slices.Clone(scene{thing: thing}.picture(i).Pix[:atPose])
-		_, err := r.store.Store.Keep(lesson.Keep{Button: 0, Press: lesson.NewPressID(), Embedding: inference.Embedding{Q: q, Space: space()}})
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		r.file(0, scene{thing: thing}.picture(i).Pix, nil)
+	}
+}
+
+// pictured teaches a lesson with pictures before the box runs.
+func (r *rig) pictured(b device.Button, thing, presses int) {
+	r.t.Helper()
+	for i := range presses {
+		pix := scene{thing: thing}.picture(50 * i).Pix // some time lies between them
+		r.file(b, pix, pix)
+	}
+}
+
+// file keeps one frame before the box runs.
+func (r *rig) file(b device.Button, pix, picture []byte) {
+	r.t.Helper()
+	_, err := r.store.Store.Keep(lesson.Keep{
+		Button: b, Press: lesson.NewPressID(), Embedding: inference.Embedding{Q: slices.Clone(pix[:atPose]), Space: space()},
+		Picture: picture,
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }
 

@@ -64,25 +64,39 @@ type sight struct {
 	provenance inference.Provenance
 }
 
+// lookHabits are how vision looks, as the configuration has it.
+type lookHabits struct {
+	every  time.Duration                           // between two looks, by day
+	frozen func(inference.Fitness, time.Time) bool // nil: never
+}
+
+func newLookHabits(o Options, frozen func(inference.Fitness, time.Time) bool) *lookHabits {
+	return &lookHabits{time.Duration(float64(time.Second) / o.Rate), frozen}
+}
+
 // vision is the only user of the embedder. It looks at the newest frame, at
-// most so many times a second, asks the head, and serves wants.
+// most so many times a second, asks the head, and serves wants. In between it
+// looks at kept pictures anew.
 type vision struct {
-	open    func() (inference.Embedder, error)
+	habits  atomic.Pointer[lookHabits]
 	mailbox *frame.Mailbox
-	every   time.Duration // between two looks, by day
 	asleep  atomic.Bool
 	fold    *atomic.Pointer[folded]
-	frozen  func(inference.Fitness, time.Time) bool // nil: never
 	health  *supervise.Health
 	opened  func(inference.Space)       // a new embedder is there
 	looked  func(context.Context, look) // after every frame
+	studied func(*study)                // all of its pictures were looked at
+	work    stint
 
 	mu     sync.Mutex
 	wants  []*want
 	newest time.Time     // when the newest frame was taken
-	wake   chan struct{} // a want came
+	study  *study        // nil: there are no pictures to look at
+	wake   chan struct{} // a want, a frame or a study came
 
+	// The rest belongs to run.
 	eye       inference.Embedder // nil until one was opened
+	last      time.Time          // when the frame was taken that was taken out of the mailbox last
 	looking   inference.Look
 	answer    head.Answer
 	malformed int
@@ -91,9 +105,17 @@ type vision struct {
 // give takes a frame from the camera. f.Pix is the caller's again afterwards.
 func (v *vision) give(f frame.Frame) {
 	v.mu.Lock()
-	v.newest = f.Taken
+	v.newest = f.Taken // before Put: see waiting
 	v.mu.Unlock()
 	v.mailbox.Put(f)
+	v.rouse()
+}
+
+func (v *vision) rouse() {
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
 }
 
 // ask makes a want. It does not wait.
@@ -102,10 +124,7 @@ func (v *vision) ask(at time.Time) *want {
 	v.mu.Lock()
 	v.wants = append(v.wants, w)
 	v.mu.Unlock()
-	select {
-	case v.wake <- struct{}{}:
-	default:
-	}
+	v.rouse()
 	return w
 }
 
@@ -133,11 +152,12 @@ func (v *vision) hopeless(w *want) error {
 	return nil
 }
 
-// wanted reports whether there is any want.
-func (v *vision) wanted() bool {
+// waiting says what there is to do: a frame in the mailbox, or about to be, a want,
+// and a study.
+func (v *vision) waiting() (fresh, wanted bool, s *study) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.wants) > 0
+	return !v.newest.Equal(v.last), len(v.wants) > 0, v.study
 }
 
 // serves reports whether a frame taken at that time serves a want.
@@ -167,67 +187,104 @@ func (v *vision) serve(f frame.Frame, p inference.Provenance) {
 	})
 }
 
-// run opens the embedder and looks until ctx ends or the embedder fails. A
-// frame that cannot be read does not count as a failure of the embedder. The
-// embedder is left open; see close.
-func (v *vision) run(ctx context.Context) error {
-	v.close()
-	eye, err := v.open()
-	if err != nil {
-		return err
-	}
-	v.eye = eye
-	v.health.Clear(partModel)
-	v.opened(eye.Space())
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for due := time.Now(); ; {
-		// Wait until it is time to look, or until a press wants to.
-		if wait := time.Until(due); wait > 0 && !v.wanted() {
-			timer.Reset(wait)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-v.wake:
-				continue // the want may have been served meanwhile
-			case <-timer.C:
-			}
-		}
-		f, err := v.mailbox.Take(ctx)
+// run returns what opens an embedder and looks until ctx ends or the embedder
+// fails. A frame that cannot be read does not count as a failure of the embedder.
+// The embedder is left open; see close.
+func (v *vision) run(open func() (inference.Embedder, error)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		defer v.work.end()
+		v.work.begin()
+		v.close()
+		eye, err := open()
 		if err != nil {
-			return nil
-		}
-		began := time.Now()
-		// A frame from before the press would only delay the one that the
-		// press wants.
-		if began.Before(due) && !v.serves(f.Taken) {
-			continue
-		}
-		due = began.Add(v.every)
-		if v.asleep.Load() {
-			due = began.Add(max(v.every, nightPause))
-		}
-		switch err := eye.Embed(f, &v.looking); {
-		case errors.Is(err, frame.ErrMalformed):
-			if v.malformed++; v.malformed == unreadable {
-				v.health.Fail(partPicture, fmt.Errorf("the camera's pictures cannot be read: %w (try another format or another camera)", err))
-			}
-			continue
-		case err != nil:
 			return err
 		}
-		v.malformed = 0
-		if v.frozen != nil && v.frozen(v.looking.Fitness, f.Taken) {
-			// It shows what was there once: neither an answer nor an example.
-			v.health.Fail(partPicture, errFrozen)
-			continue
-		}
-		v.health.Clear(partPicture)
-		v.serve(f, eye.Provenance())
-		l := v.judge(f)
-		l.spent = time.Since(began)
-		v.looked(ctx, l)
+		v.eye = eye
+		v.health.Clear(partModel)
+		v.opened(eye.Space())
+		return v.watch(ctx)
 	}
+}
+
+// watch looks until ctx ends or the embedder fails.
+func (v *vision) watch(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var began, ended time.Time // the last look
+	for ctx.Err() == nil {
+		fresh, wanted, s := v.waiting()
+		due := began.Add(v.habits.Load().every)
+		switch {
+		case s != nil:
+			// There is no verdict to keep alive, but the scene may change.
+			due = later(due, ended.Add(studyPause))
+		case v.asleep.Load():
+			due = later(due, began.Add(nightPause))
+		}
+		now := time.Now()
+		switch early := now.Before(due); {
+		case fresh && (wanted || !early):
+			f, err := v.mailbox.Take(ctx)
+			if err != nil {
+				return nil
+			}
+			v.last = f.Taken
+			// A frame from before the press would only delay the one that the
+			// press wants.
+			if early && !v.serves(f.Taken) {
+				continue
+			}
+			began = now
+			if err := v.look(ctx, f); err != nil {
+				return err
+			}
+			ended = time.Now()
+		case s != nil:
+			if err := v.pore(s); err != nil {
+				return err
+			}
+		default:
+			v.work.end()
+			var then <-chan time.Time
+			if fresh {
+				timer.Reset(due.Sub(now))
+				then = timer.C
+			}
+			select {
+			case <-ctx.Done():
+			case <-v.wake:
+			case <-then:
+			}
+		}
+	}
+	return nil
+}
+
+// look looks at a frame, tells what it saw and serves the wants.
+func (v *vision) look(ctx context.Context, f frame.Frame) error {
+	v.work.begin()
+	began := time.Now()
+	switch err := v.eye.Embed(f, &v.looking); {
+	case errors.Is(err, frame.ErrMalformed):
+		if v.malformed++; v.malformed == unreadable {
+			v.health.Fail(partPicture, fmt.Errorf("the camera's pictures cannot be read: %w (try another format or another camera)", err))
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	v.malformed = 0
+	if frozen := v.habits.Load().frozen; frozen != nil && frozen(v.looking.Fitness, f.Taken) {
+		// It shows what was there once: neither an answer nor an example.
+		v.health.Fail(partPicture, errFrozen)
+		return nil
+	}
+	v.health.Clear(partPicture)
+	v.serve(f, v.eye.Provenance())
+	l := v.judge(f)
+	l.spent = time.Since(began)
+	v.looked(ctx, l)
+	return nil
 }
 
 // close frees the embedder, if there is one. It is for run, and for whoever ran
