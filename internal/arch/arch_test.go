@@ -103,6 +103,8 @@ func mayImport() map[string][]string {
 		"internal/supervise":      {},
 		"internal/lesson":         {"device", "inference", "inference/head"},
 		"internal/box":            append([]string{"inference/head", "device/press", "device/light", "internal/lesson", "internal/supervise"}, contracts...),
+		"internal/api":            {"device", "device/light", "internal/box", "internal/lesson", "internal/supervise"},
+		"systemd":                 {},
 		"internal/virtualpi":      append([]string{"internal/virtualpi/kmod"}, device...),
 		"internal/virtualpi/kmod": {},
 		"internal/eval":           append([]string{"inference/head", "internal/files"}, contracts...),
