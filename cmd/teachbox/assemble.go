@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -16,7 +15,6 @@ import (
 	"teachbox/device/gpio"
 	"teachbox/device/sim"
 	"teachbox/inference"
-	"teachbox/inference/graph"
 	"teachbox/inference/preprocess"
 	"teachbox/internal/box"
 	"teachbox/internal/lesson"
@@ -26,11 +24,12 @@ import (
 type appliance struct {
 	box    *box.Box
 	store  *lesson.Store
-	notice *lesson.Notice // what was wrong with the lesson file; nil if nothing was
-	wiring device.Wiring
-	panel  *sim.Panel  // drawn on the screen, pushed by its keys
-	wired  *gpio.Panel // nil if the panel is simulated
-	desk   *sim.Desk   // nil if the camera is not simulated
+	wiring device.Wiring // of what is drawn on the screen
+	panel  *sim.Panel    // the same, pushed by its keys
+	wired  bool          // there are wired buttons and LEDs, too
+	desk   *sim.Desk     // nil if the camera is not simulated
+	camera device.Camera
+	view   eye // what the model looks at
 }
 
 // An assembly says how to put a box together.
@@ -38,111 +37,135 @@ type assembly struct {
 	state string // folder of the lesson
 	// service is a box that must run whatever is wrong: what a person at the
 	// command line is told by an error, it tells with its LEDs.
-	service bool
-	observe func(box.Event)
-	onFrame func(frame.Frame) // sees every simulated frame; may be nil
-	renew   func(renewal)     // asks for a new process, see renewing; nil: there is none to be had
+	service  bool
+	observe  func(box.Event)
+	progress func()            // called again and again while the box is alive; may be nil
+	onFrame  func(frame.Frame) // sees every simulated frame; may be nil
+	renew    func(renewal)     // asks for a new process, see renewing; nil: there is none to be had
+	blind    func(error)       // told if the camera cannot be had at the start; nil: it is tried again and again
 }
 
 // assemble puts a box together.
 func assemble(cfg *config.Config, o assembly) (*appliance, error) {
 	a := &appliance{wiring: cfg.Wiring()}
-	view := eye{usualEye, usualEye}
-	b, err := readBackbone(cfg.Model)
-	if err == nil {
-		var cut *graph.Backbone
-		if cut, err = b.model.CutHead(); err != nil {
-			err = fmt.Errorf("model: %s: %w", b.path, err)
-		} else {
-			view = eye{cut.Input.Width, cut.Input.Height}
-		}
+	var b *backbone
+	var err error
+	b, a.view, err = readEye(cfg.Model)
+	if err != nil && !o.service {
+		return nil, err // a service tries again, and the box reports it
 	}
-	if err != nil {
-		if !o.service {
-			return nil, err
-		}
-		b = nil // it is tried again, and reported, by the box
-	}
-	panel, err := a.openPanel(cfg, o)
-	if err != nil {
+	if a.panel, err = sim.NewPanel(sim.PanelOptions{Wiring: a.wiring, Source: device.FromKeyboard}); err != nil {
 		return nil, err
 	}
-	cam, err := a.camera(cfg, view, o.onFrame)
+	panel := device.Panel(a.panel)
+	if a.wired = cfg.Panel.Source == config.SourceGPIO; a.wired {
+		if panel, err = newWired(cfg, o); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Camera.Source == config.SourceSim {
+		err = a.simulate(cfg, o.onFrame)
+	} else {
+		a.camera, err = openCamera(cfg, a.view)
+	}
 	if err != nil && !o.service {
 		return nil, err
 	}
 	if err != nil {
-		cam = brokenCamera{fmt.Errorf("%w: %w", device.ErrAbsent, err)}
+		a.camera = brokenCamera{fmt.Errorf("%w: %w", device.ErrAbsent, err)}
 	}
-	where := lesson.Options{
+	open := lesson.Open
+	if o.service {
+		open = lesson.OpenService
+	}
+	a.store, err = open(lesson.Options{
 		Path:         filepath.Join(o.state, lessonFile),
 		KeepPictures: keepPictures(cfg.Lesson.KeepPictures),
-	}
-	if o.service {
-		a.store, a.notice, err = lesson.OpenService(where)
-	} else {
-		a.store, err = lesson.Open(where)
-	}
+	})
 	if err != nil {
 		return nil, err
 	}
-	parts := box.Parts{
-		Camera: cam, Panel: panel, Wiring: a.wiring, Lessons: a.store,
-		OpenEmbedder: func() (inference.Embedder, error) {
-			if b == nil {
-				return openEmbedder(cfg)
-			}
-			read := b // what was read for the size of its input is not read again
-			b = nil
-			return read.embedder(cfg.Camera)
-		},
-		Dark: preprocess.Dark,
+	options := boxOptions(cfg)
+	options.Observe, options.Progress = o.observe, o.progress
+	parts := habitsOf(cfg, a.camera)
+	parts.Camera, parts.Panel, parts.Wiring, parts.Lessons = a.camera, panel, a.wiring, a.store
+	if o.blind != nil {
+		parts.Camera = &needed{Camera: a.camera, fail: o.blind}
 	}
-	if cfg.Lesson.KeepPictures != config.KeepNever {
-		parts.Encode = func(f frame.Frame) ([]byte, error) { return encodePicture(f, cfg.Lesson.PictureSide) }
-	}
-	if cfg.Lesson.SkipSimilar {
-		parts.Same = preprocess.NearDuplicate
-	}
-	if isReal(cfg.Camera) {
-		// Folders and drawings do repeat a picture.
-		parts.Frozen = new(preprocess.Frozen).See
-	}
-	if h, ok := cam.(interface{ Hold(bool) }); ok && cfg.Camera.Hold {
-		parts.Hold = h.Hold
-	}
-	a.box = box.New(parts, box.Options{
-		Rate: float64(cfg.Box.Rate), NightAfter: time.Duration(cfg.Box.NightAfter),
-		Locked: cfg.Lesson.Locked, Observe: o.observe,
-	})
-	if a.notice != nil {
-		a.box.Report(box.PartLessonFile, errors.New(a.notice.String()))
-	}
+	parts.OpenEmbedder = embedderOf(cfg, b)
+	a.box = box.New(parts, options)
 	return a, nil
 }
 
-// openPanel makes the panel that the configuration wants.
-func (a *appliance) openPanel(cfg *config.Config, o assembly) (device.Panel, error) {
-	var err error
-	if a.panel, err = sim.NewPanel(sim.PanelOptions{Wiring: a.wiring, Source: device.FromKeyboard}); err != nil {
-		return nil, err
+// readEye reads the configured model, and how large a picture it looks at.
+// Without a model that is the usual size.
+func readEye(c config.Model) (*backbone, eye, error) {
+	b, err := readBackbone(c)
+	if err != nil {
+		return nil, eye{usualEye, usualEye}, err
 	}
-	if cfg.Panel.Source == config.SourceSim {
-		return a.panel, nil
+	cut, err := b.model.CutHead()
+	if err != nil {
+		return nil, eye{usualEye, usualEye}, fmt.Errorf("model: %s: %w", b.path, err)
 	}
+	return b, eye{cut.Input.Width, cut.Input.Height}, nil
+}
+
+// embedderOf opens the configured embedder, again if need be. What was read of
+// the model already, if anything, is not read again the first time.
+func embedderOf(cfg *config.Config, read *backbone) func() (inference.Embedder, error) {
+	return func() (inference.Embedder, error) {
+		if b := read; b != nil {
+			read = nil
+			return b.embedder(cfg.Camera)
+		}
+		return openEmbedder(cfg)
+	}
+}
+
+// habitsOf are the parts of a box that are functions of the configuration alone,
+// but for the camera that may have to be held.
+func habitsOf(cfg *config.Config, cam device.Camera) box.Parts {
+	p := box.Parts{Dark: preprocess.Dark}
+	if cfg.Lesson.KeepPictures != config.KeepNever {
+		side := cfg.Lesson.PictureSide
+		p.Encode = func(f frame.Frame) ([]byte, error) { return encodePicture(f, side) }
+	}
+	if cfg.Lesson.SkipSimilar {
+		p.Same = preprocess.NearDuplicate
+	}
+	if isReal(cfg.Camera) {
+		// Folders and drawings do repeat a picture.
+		p.Frozen = new(preprocess.Frozen).See
+	}
+	if h, ok := cam.(interface{ Hold(bool) }); ok && cfg.Camera.Hold {
+		p.Hold = h.Hold
+	}
+	return p
+}
+
+// boxOptions are those that the configuration says.
+func boxOptions(cfg *config.Config) box.Options {
+	return box.Options{
+		Rate: float64(cfg.Box.Rate), NightAfter: time.Duration(cfg.Box.NightAfter), Locked: cfg.Lesson.Locked,
+	}
+}
+
+// newWired makes the panel of wired buttons and LEDs.
+func newWired(cfg *config.Config, o assembly) (device.Panel, error) {
 	if err := gpio.Init(); err != nil && !o.service {
 		return nil, err
 	}
-	a.wired = gpio.New(panelOptions(cfg))
+	p := gpio.New(panelOptions(cfg))
 	if !o.service {
-		if err := a.wired.Acquire(); err != nil {
+		if err := p.Acquire(); err != nil {
 			return nil, fmt.Errorf("%w (to simulate what is missing: run --sim-missing)", err)
 		}
 	}
 	if o.renew == nil {
-		return a.wired, nil
+		return p, nil
 	}
-	return newRenewing(a.wired, renewals(), o.renew), nil
+	return newRenewing(p, renewals(), o.renew), nil
 }
 
 // panelOptions are the lines that the configuration names.
@@ -185,19 +208,21 @@ func isReal(c config.Camera) bool {
 	return !folder && c.Source != config.SourceSim
 }
 
-// camera opens the configured source of frames.
-func (a *appliance) camera(cfg *config.Config, view eye, onFrame func(frame.Frame)) (device.Camera, error) {
-	if isReal(cfg.Camera) {
-		return realCamera(cfg, view)
-	}
+// openCamera makes the configured source of frames, if it is not simulated.
+func openCamera(cfg *config.Config, view eye) (device.Camera, error) {
 	if dir, ok := cfg.Camera.Folder(); ok {
 		return camera.NewFolder(dir, camera.FolderOptions{Rate: float64(cfg.Box.Rate), Log: slog.Default()})
 	}
+	return realCamera(cfg, view)
+}
+
+// simulate makes a desk and a camera that sees it.
+func (a *appliance) simulate(cfg *config.Config, onFrame func(frame.Frame)) error {
 	catalog := sim.Drawn()
 	if cfg.Sim.Photos != "" {
 		var err error
 		if catalog, err = sim.Photographs(cfg.Sim.Photos); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	var err error
@@ -206,14 +231,15 @@ func (a *appliance) camera(cfg *config.Config, view eye, onFrame func(frame.Fram
 		Width: width, Height: height, Seed: uint64(cfg.Sim.Seed), Catalog: catalog,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	jitter := sim.HandHeld()
 	jitter.Shift *= cfg.Sim.Jitter
 	jitter.Scale *= cfg.Sim.Jitter
 	jitter.Light *= cfg.Sim.Jitter
 	jitter.Noise *= cfg.Sim.Jitter
-	return sim.NewCamera(a.desk, sim.CameraOptions{Seed: uint64(cfg.Sim.Seed), Jitter: jitter, OnFrame: onFrame})
+	a.camera, err = sim.NewCamera(a.desk, sim.CameraOptions{Seed: uint64(cfg.Sim.Seed), Jitter: jitter, OnFrame: onFrame})
+	return err
 }
 
 // Pictures are of this size where a camera does not say and nobody asks for

@@ -24,22 +24,25 @@ import (
 	"teachbox/inference"
 	"teachbox/inference/graph"
 	"teachbox/inference/preprocess"
+	"teachbox/internal/api"
 	"teachbox/internal/benchdata"
 	"teachbox/internal/box"
 	"teachbox/internal/lesson"
 )
 
-// taughtStore is a lesson of 5 classes × 50 examples, ten presses each, of
-// random embeddings in the space and of the size of the real backbone.
-func taughtStore(b *testing.B, dir string, space inference.Space) *lesson.Store {
+// taughtStore is a lesson of 5 classes, five examples a press, of random
+// embeddings in the space and of the size of the real backbone, with pictures of
+// a usual size.
+func taughtStore(b *testing.B, dir string, space inference.Space, examples int) *lesson.Store {
 	b.Helper()
-	store, err := lesson.Open(lesson.Options{Path: filepath.Join(dir, lessonFile)})
+	store, err := lesson.Open(lesson.Options{Path: filepath.Join(dir, lessonFile), KeepPictures: lesson.KeepLesson})
 	if err != nil {
 		b.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
+	picture := make([]byte, 12<<10)
 	for class := range 5 {
-		for range 10 {
+		for range examples / 25 {
 			press := lesson.NewPressID()
 			for range 5 {
 				q := make([]uint8, 1024)
@@ -51,7 +54,7 @@ func taughtStore(b *testing.B, dir string, space inference.Space) *lesson.Store 
 				}
 				_, err := store.Keep(lesson.Keep{
 					Button: device.Button(class), Press: press,
-					Embedding: inference.Embedding{Q: q, Space: space},
+					Embedding: inference.Embedding{Q: q, Space: space}, Picture: picture,
 				})
 				if err != nil {
 					b.Fatal(err)
@@ -86,7 +89,7 @@ func BenchmarkFrameToLED(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	store := taughtStore(b, b.TempDir(), e.Space())
+	store := taughtStore(b, b.TempDir(), e.Space(), 250)
 	defer store.Close()
 
 	frames := make(chan frame.Frame)
@@ -212,9 +215,15 @@ func startBare(b *testing.B, cfg *config.Config) func(n int) float64 {
 }
 
 // BenchmarkStart is the time from starting the program to its first answer,
-// with 250 examples taught, and its resident memory then. The program carries
+// with as many examples taught, and its resident memory then. The program carries
 // the simulated camera and desk beside the box.
 func BenchmarkStart(b *testing.B) {
+	for _, examples := range []int{250, 1000} {
+		b.Run(fmt.Sprint(examples), func(b *testing.B) { benchmarkStart(b, examples) })
+	}
+}
+
+func benchmarkStart(b *testing.B, examples int) {
 	cfg := simulated(b)
 	e, err := openEmbedder(cfg)
 	if err != nil {
@@ -223,7 +232,7 @@ func BenchmarkStart(b *testing.B) {
 	space := e.Space()
 	e.Close()
 	dir := b.TempDir()
-	if err := taughtStore(b, dir, space).Close(); err != nil {
+	if err := taughtStore(b, dir, space, examples).Close(); err != nil {
 		b.Fatal(err)
 	}
 	five := filepath.Join(dir, "five.toml")
@@ -280,10 +289,10 @@ led = { pin = 25 }
 `
 
 // waitFor reads events up to the first of a name.
-func waitFor(b *testing.B, out io.Reader, event string) {
+func waitFor(b testing.TB, out io.Reader, event string) {
 	s := bufio.NewScanner(out)
 	for s.Scan() {
-		var l line
+		var l api.Event
 		if json.Unmarshal(s.Bytes(), &l) == nil && l.Event == event {
 			return
 		}

@@ -25,6 +25,7 @@ import (
 	"teachbox/device"
 	"teachbox/device/frame"
 	"teachbox/device/sim"
+	"teachbox/internal/api"
 	"teachbox/internal/benchdata"
 	"teachbox/internal/virtualpi"
 )
@@ -57,7 +58,7 @@ type bench struct {
 	stderr bytes.Buffer
 
 	mu     sync.Mutex
-	lines  []line
+	lines  []api.Event
 	closed bool
 	more   chan struct{} // holds a token when lines grew
 }
@@ -110,7 +111,7 @@ func (b *bench) start(as uint32) {
 // follow reads the events.
 func (b *bench) follow(out io.Reader) {
 	for s := bufio.NewScanner(out); s.Scan(); {
-		var l line
+		var l api.Event
 		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 			b.t.Errorf("not an event: %q", s.Text())
 			continue
@@ -174,18 +175,18 @@ func (b *bench) mark() int {
 }
 
 // await waits for an event after mark, and returns it.
-func (b *bench) await(mark int, within time.Duration, what string, is func(line) bool) line {
+func (b *bench) await(mark int, within time.Duration, what string, is func(api.Event) bool) api.Event {
 	b.t.Helper()
 	return b.awaitNth(mark, 1, within, what, is)
 }
 
 // awaitNth waits for the n-th such event after mark, counted from one.
-func (b *bench) awaitNth(mark, n int, within time.Duration, what string, is func(line) bool) line {
+func (b *bench) awaitNth(mark, n int, within time.Duration, what string, is func(api.Event) bool) api.Event {
 	b.t.Helper()
 	late := time.After(within)
 	for {
 		b.mu.Lock()
-		var found []line
+		var found []api.Event
 		for _, l := range b.lines[mark:] {
 			if is(l) {
 				found = append(found, l)
@@ -209,16 +210,16 @@ func (b *bench) awaitNth(mark, n int, within time.Duration, what string, is func
 }
 
 // ill and healed are events about a part.
-func ill(part string) func(line) bool {
-	return func(l line) bool { return l.Event == "health" && l.Part == part && l.Error != "" }
+func ill(part string) func(api.Event) bool {
+	return func(l api.Event) bool { return l.Event == "health" && l.Part == part && l.Error != "" }
 }
 
-func healed(part string) func(line) bool {
-	return func(l line) bool { return l.Event == "health" && l.Part == part && l.Error == "" }
+func healed(part string) func(api.Event) bool {
+	return func(l api.Event) bool { return l.Event == "health" && l.Part == part && l.Error == "" }
 }
 
 // count is the number of events since mark that are so.
-func (b *bench) count(mark int, is func(line) bool) int {
+func (b *bench) count(mark int, is func(api.Event) bool) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := 0
@@ -230,8 +231,8 @@ func (b *bench) count(mark int, is func(line) bool) int {
 	return n
 }
 
-func event(name string) func(line) bool {
-	return func(l line) bool { return l.Event == name }
+func event(name string) func(api.Event) bool {
+	return func(l api.Event) bool { return l.Event == name }
 }
 
 // tap pushes a button for a moment.
@@ -250,7 +251,7 @@ func (b *bench) teach(button device.Button, patience time.Duration) {
 	if button == device.Nothing {
 		want = 3 // over one second
 	}
-	b.awaitNth(mark, want, patience, fmt.Sprintf("%d examples of %v are kept", want, button), func(l line) bool {
+	b.awaitNth(mark, want, patience, fmt.Sprintf("%d examples of %v are kept", want, button), func(l api.Event) bool {
 		return l.Event == "kept" && l.Button == button.String()
 	})
 	b.await(mark, patience, "a head that knows it", event("learned"))

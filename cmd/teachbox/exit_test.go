@@ -31,6 +31,15 @@ func TestExitCodes(t *testing.T) {
 		{"eval no-such-folder", 1, "no such folder"},
 		{"run --sim --script no-such-file", 1, "no such file"},
 		{"--config no-such-file config", 1, "no such file"},
+		{"status --state no-such-folder", 3, "no box runs"},
+		{"watch --state no-such-folder", 1, "no box runs"},
+		{"reload --state no-such-folder", 1, "no box runs"},
+		{"lesson show --state no-such-folder", 1, "there is no lesson in"},
+		{"lesson load no-such-file --state no-such-folder", 1, "no such file"},
+		{"lesson check no-such-file", 1, "no such file"},
+		{"lesson undo 0", 2, "want 1 to 40"},
+		{"lesson describe", 2, "give --name, --note or both"},
+		{"lesson erase --state no-such-folder", 2, "say --yes"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			var out, errs bytes.Buffer

@@ -96,7 +96,7 @@ func (f *face) tell(text string, until time.Time) {
 // does not wait.
 func (f *face) observe(e box.Event) {
 	switch e.Kind {
-	case box.Kept, box.Skipped, box.TakenBack, box.Forgotten, box.NewLesson, box.Restored, box.Refused:
+	case box.Kept, box.Skipped, box.TakenBack, box.Forgotten, box.NewLesson, box.Restored, box.Refused, box.Edited, box.Locked, box.Unlocked:
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.last = e
@@ -225,6 +225,8 @@ func condition(s *box.Snapshot) string {
 			parts = append(parts, p.Part)
 		}
 		return "unwell (" + strings.Join(parts, ", ") + ")"
+	case s.Recomputing.Pending > 0:
+		return fmt.Sprintf("busy, %d kept pictures are still to be looked at again", s.Recomputing.Pending)
 	case s.Looks == 0:
 		return "starting"
 	case s.Asleep:
@@ -278,6 +280,12 @@ func deed(e box.Event, told []supervise.Problem) string {
 		return "new lesson (the old one is kept)"
 	case box.Restored:
 		return "the last lesson is back"
+	case box.Edited:
+		return "lesson changed: " + strings.TrimSpace(e.Step.Kind+" "+e.Step.What)
+	case box.Locked:
+		return "teaching is locked"
+	case box.Unlocked:
+		return "teaching is unlocked"
 	case box.Refused:
 		for _, p := range told {
 			if strings.Contains(e.Err.Error(), p.Err.Error()) {

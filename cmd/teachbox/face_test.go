@@ -119,10 +119,11 @@ func TestNotes(t *testing.T) {
 		state string
 		want  []string
 	}{
-		"starting": {box.Snapshot{Hint: true}, box.Event{}, "starting", nil},
-		"well":     {box.Snapshot{Looks: 1}, box.Event{}, "well", nil},
-		"asleep":   {box.Snapshot{Looks: 1, Asleep: true}, box.Event{}, "asleep", nil},
-		"locked":   {box.Snapshot{Looks: 1, Locked: true, Hint: true}, box.Event{}, "well, teaching is locked", nil},
+		"starting":    {box.Snapshot{Hint: true}, box.Event{}, "starting", nil},
+		"well":        {box.Snapshot{Looks: 1}, box.Event{}, "well", nil},
+		"asleep":      {box.Snapshot{Looks: 1, Asleep: true}, box.Event{}, "asleep", nil},
+		"locked":      {box.Snapshot{Looks: 1, Locked: true, Hint: true}, box.Event{}, "well, teaching is locked", nil},
+		"recomputing": {box.Snapshot{Looks: 1, Recomputing: lesson.Coverage{Have: 3, Pending: 4}}, box.Event{}, "busy, 4 kept pictures are still to be looked at again", nil},
 		"hint": {box.Snapshot{Looks: 1, Hint: true}, box.Event{Kind: box.NewLesson}, "well",
 			[]string{"it asks for the empty desk: clear it, then tap nothing", "last: new lesson (the old one is kept)"}},
 		"unwell": {box.Snapshot{Looks: 1, Hint: true, Problems: problems},
@@ -138,6 +139,8 @@ func TestNotes(t *testing.T) {
 		"taken back": {box.Snapshot{}, box.Event{Kind: box.TakenBack, Button: 0}, "starting", []string{"last: took back a press of 1"}},
 		"forgotten":  {box.Snapshot{}, box.Event{Kind: box.Forgotten, Button: 1}, "starting", []string{"last: forgot 2"}},
 		"restored":   {box.Snapshot{}, box.Event{Kind: box.Restored}, "starting", []string{"last: the last lesson is back"}},
+		"edited":     {box.Snapshot{}, box.Event{Kind: box.Edited, Step: lesson.Step{Kind: "rename", What: "ball"}}, "starting", []string{"last: lesson changed: rename ball"}},
+		"unlocked":   {box.Snapshot{}, box.Event{Kind: box.Unlocked}, "starting", []string{"last: teaching is unlocked"}},
 		"refused":    {box.Snapshot{}, box.Event{Kind: box.Refused, Err: full}, "starting", []string{"last: not done: " + full.Error()}},
 	} {
 		if got := condition(&test.s); got != test.state {
@@ -197,27 +200,5 @@ func TestFaceJSON(t *testing.T) {
 	f.bye("/srv/lesson")
 	if out.Len() > 0 {
 		t.Errorf("it printed %q", out.String())
-	}
-}
-
-func TestLineOf(t *testing.T) {
-	slot := func(n int) *int { return &n }
-	failed := errors.New("down all the time")
-	for name, test := range map[string]struct {
-		event box.Event
-		want  line
-	}{
-		"lit":     {box.Event{Kind: box.VerdictChanged, Known: true, Button: 1}, line{Event: "verdict", Slot: slot(2)}},
-		"dark":    {box.Event{Kind: box.VerdictChanged, Button: device.Nothing}, line{Event: "verdict", Slot: slot(0)}},
-		"kept":    {box.Event{Kind: box.Kept, Press: 3, Example: lesson.Example{ID: "x", Seq: 7}}, line{Event: "kept", Button: "class 1", Press: 3, Example: "x", Seq: 7}},
-		"stuck":   {box.Event{Kind: box.HealthChanged, Part: "button 2", Err: failed}, line{Event: "health", Part: "button 2", Error: failed.Error()}},
-		"unstuck": {box.Event{Kind: box.HealthChanged, Part: "button 2"}, line{Event: "health", Part: "button 2"}},
-		"refused": {box.Event{Kind: box.Refused, Button: device.Nothing, Err: failed}, line{Event: "refused", Button: "nothing", Error: failed.Error()}},
-		"new":     {box.Event{Kind: box.NewLesson}, line{Event: "new lesson"}},
-		"learned": {box.Event{Kind: box.Learned, Fold: &lesson.Fold{Frames: 5, Digest: "d"}}, line{Event: "learned", Frames: 5, Digest: "d"}},
-	} {
-		if diff := cmp.Diff(test.want, lineOf(test.event)); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
 	}
 }

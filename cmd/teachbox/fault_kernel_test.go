@@ -13,6 +13,7 @@ import (
 	"teachbox/config"
 	"teachbox/device"
 	"teachbox/device/sim"
+	"teachbox/internal/api"
 	"teachbox/internal/virtualpi"
 )
 
@@ -132,7 +133,7 @@ func (b *bench) healed(ended time.Time, part string, shows func()) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		b.mu.Lock()
-		var last line
+		var last api.Event
 		for _, l := range b.lines {
 			if l.Event == "health" && l.Part == part {
 				last = l
@@ -280,7 +281,7 @@ func TestKernelButtons(t *testing.T) {
 	}
 	for slot := range 4 {
 		button := device.Button(slot).String()
-		b.await(mark, patience, button+" is kept", func(l line) bool { return l.Event == "kept" && l.Button == button })
+		b.await(mark, patience, button+" is kept", func(l api.Event) bool { return l.Event == "kept" && l.Button == button })
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"teachbox/inference"
+	"teachbox/internal/api"
 	"teachbox/internal/lesson"
 )
 
@@ -163,7 +164,7 @@ func (l *life) follow(rng *rand.Rand, acknowledged map[int64]string) {
 	begun := false
 	s := bufio.NewScanner(l.out)
 	for s.Scan() {
-		var e line
+		var e api.Event
 		if json.Unmarshal(s.Bytes(), &e) != nil {
 			continue // the line that the kill cut in two
 		}

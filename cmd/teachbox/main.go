@@ -43,15 +43,22 @@ const grace = 5 * time.Second
 type cli struct {
 	Config string `short:"c" placeholder:"FILE" env:"TEACHBOX_CONFIG" help:"Configuration file (default: ${system} if it is there, else the built-in one)."`
 
-	Run      runCmd      `cmd:"" help:"Run the box."`
-	Demo     demoCmd     `cmd:"" help:"Play a lesson of one minute on the simulated box."`
-	Hardware hardwareCmd `cmd:"" help:"List cameras and GPIO, or test the wiring."`
-	Classify classifyCmd `cmd:"" help:"Say what the stock model sees in pictures."`
-	Eval     evalCmd     `cmd:"" help:"Measure how well the box learns from the photographs of a folder."`
-	Models   modelsCmd   `cmd:"" help:"List the models and verify their files."`
-	Settings configCmd   `cmd:"" name:"config" help:"Print the configuration, or check a file."`
-	Card     cardCmd     `cmd:"" help:"Print what the buttons and LEDs mean, as a card for the wall."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Run         runCmd         `cmd:"" help:"Run the box."`
+	Demo        demoCmd        `cmd:"" help:"Play a lesson of one minute on the simulated box."`
+	Status      statusCmd      `cmd:"" help:"Say how the box is and what it sees."`
+	Watch       watchCmd       `cmd:"" help:"Tell what happens in the box, as it happens."`
+	Lesson      lessonCmd      `cmd:"" help:"Look at what the box was taught, and change it."`
+	Lock        lockCmd        `cmd:"" help:"Lock teaching: presses are refused."`
+	Unlock      unlockCmd      `cmd:"" help:"Allow teaching again."`
+	Acknowledge acknowledgeCmd `cmd:"" help:"Say that you have seen to what the box reported about its lesson."`
+	Reload      reloadCmd      `cmd:"" help:"Make the box read its configuration again."`
+	Hardware    hardwareCmd    `cmd:"" help:"List cameras and GPIO, or test the wiring."`
+	Classify    classifyCmd    `cmd:"" help:"Say what the stock model sees in pictures."`
+	Eval        evalCmd        `cmd:"" help:"Measure how well the box learns from the photographs of a folder."`
+	Models      modelsCmd      `cmd:"" help:"List the models and verify their files."`
+	Settings    configCmd      `cmd:"" name:"config" help:"Print the configuration, or check a file."`
+	Card        cardCmd        `cmd:"" help:"Print what the buttons and LEDs mean, as a card for the wall."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // Exit codes.
@@ -100,9 +107,18 @@ func run(ctx context.Context, args []string, s std) (code int) {
 		if _, usage := errors.AsType[usageError](err); usage {
 			return exitUsage
 		}
+		if e, ok := errors.AsType[exitError](err); ok {
+			return e.code
+		}
 		return exitFailed
 	}
 	return 0
+}
+
+// An exitError has an exit code of its own.
+type exitError struct {
+	error
+	code int
 }
 
 // reported is an error that was already told to the person.

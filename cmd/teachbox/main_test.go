@@ -67,6 +67,8 @@ func TestScripts(t *testing.T) {
 			"envsubst": envsubst,
 			"newer":    newer,
 			"appear":   appear,
+			"taught":   taught,
+			"hangup":   hangUp,
 		},
 	})
 }

@@ -1,20 +1,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"teachbox/config"
+	"teachbox/device"
 	"teachbox/device/camera"
+	"teachbox/device/frame"
 	"teachbox/device/gpio"
 )
 
-// simulateMissing turns what the configuration wants and this machine lacks
-// into simulations. It returns a remark for each.
-func simulateMissing(cfg *config.Config) []string {
+// simulateMissing overrides what the configuration wants and this machine lacks
+// with simulations. It returns a remark for each.
+func simulateMissing(cfg *config.Config, o *overrides) []string {
 	var remarks []string
 	if isReal(cfg.Camera) {
 		if why := cameraMissing(); why != "" {
-			cfg.Camera.Source = config.SourceSim
+			o.camera = true
 			remarks = append(remarks, "the camera is simulated: "+why)
 		}
 	}
@@ -26,11 +29,31 @@ func simulateMissing(cfg *config.Config) []string {
 			_ = p.Halt() // it was not used, and is opened again
 		}
 		if err != nil {
-			cfg.Panel.Source = config.SourceSim
+			o.panel = true
 			remarks = append(remarks, fmt.Sprintf("buttons and LEDs are simulated: %v", err))
 		}
 	}
 	return remarks
+}
+
+// A needed camera is one without which a box is not begun: if it fails before it
+// gave a frame, fail is told.
+type needed struct {
+	device.Camera
+	fail func(error)
+	seen bool
+}
+
+// Run implements device.Camera.
+func (n *needed) Run(ctx context.Context, emit func(frame.Frame)) error {
+	err := n.Camera.Run(ctx, func(f frame.Frame) {
+		n.seen = true
+		emit(f)
+	})
+	if err != nil && !n.seen && ctx.Err() == nil {
+		n.fail(err)
+	}
+	return err
 }
 
 // cameraMissing says why there is no camera to be had; "" if there is anything

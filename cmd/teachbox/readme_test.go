@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,12 +138,15 @@ func runAsReader(t *testing.T, dir, command string) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(t.TempDir(), "state"), "TEACHBOX_CONFIG="+emptyConfig(t))
+	if slices.Contains([]string{"status", "watch", "lock", "unlock", "reload"}, strings.Fields(command)[1]) {
+		cmd.Env = append(cmd.Env, "TEACHBOX_SOCKET="+runningBox(t))
+	}
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(command, " run ") && !strings.Contains(command, "--script") {
+	if strings.Contains(command, " run ") && !strings.Contains(command, "--script") || strings.HasSuffix(command, " watch") {
 		time.Sleep(3 * time.Second)
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Error(err)
@@ -153,4 +158,26 @@ func runAsReader(t *testing.T, dir, command string) {
 	if out.Len() == 0 && !strings.Contains(command, ">") {
 		t.Error("it printed nothing")
 	}
+}
+
+// runningBox starts a box that a reader can speak to, and returns its socket.
+func runningBox(t *testing.T) string {
+	state := t.TempDir()
+	box := program(context.Background(), t, "run", "--sim", "--state", state, "--json")
+	out, err := box.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = box.Process.Signal(os.Interrupt)
+		_, _ = io.Copy(io.Discard, out)
+		if err := box.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	waitFor(t, out, "learned")
+	return filepath.Join(state, "control.sock")
 }

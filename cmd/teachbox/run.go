@@ -5,16 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"teachbox/config"
 	"teachbox/device"
 	"teachbox/device/sim"
+	"teachbox/internal/api"
 	"teachbox/internal/box"
 	"teachbox/internal/files"
+	"teachbox/systemd"
 )
 
 // runCmd runs the box until it is told to end.
@@ -28,57 +34,81 @@ type runCmd struct {
 	JSON       bool   `help:"Print events, one line of JSON each."`
 }
 
+// A task is what is to be run.
+type task struct {
+	cfg       *config.Config
+	wrong     error // why cfg is not the configuration that was asked for; nil if it is
+	overrides overrides
+	state     string
+	script    *sim.Script // nil if there is none
+	remarks   []string    // for the screen
+}
+
+// overrides are what the command line says instead of the configuration.
+type overrides struct {
+	camera, panel bool   // simulated
+	photos        string // "": as configured
+}
+
+// apply makes them count. The error is the person's mistake on the command line.
+func (o overrides) apply(cfg *config.Config) error {
+	if o.camera {
+		cfg.Camera.Source = config.SourceSim
+	}
+	if o.panel {
+		cfg.Panel.Source = config.SourceSim
+	}
+	if o.photos != "" {
+		cfg.Sim.Photos = o.photos
+	}
+	if err := cfg.Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 	if !c.Sim && (c.Photos != "" || c.Script != "") {
 		return usageError{errors.New("run: --photos and --script want --sim")}
 	}
-	cfg, wrong := top.config()
+	p := task{overrides: overrides{camera: c.Sim, panel: c.Sim, photos: c.Photos}}
+	p.cfg, p.wrong = top.config()
 	switch good := lastGoodPath(c.State); {
-	case wrong != nil && !c.Service:
-		return wrong
-	case wrong != nil:
-		fmt.Fprintln(s.err, "teachbox:", wrong)
-		cfg = readLastGood(good)
-	case c.Service:
-		if err := keepLastGood(good, cfg); err != nil {
-			fmt.Fprintf(s.err, "teachbox: last good configuration: %v (the box runs all the same)\n", err)
+	case p.wrong != nil && !c.Service:
+		return p.wrong
+	case p.wrong != nil:
+		fmt.Fprintln(s.err, "teachbox:", p.wrong)
+		p.cfg = readLastGood(good)
+	default:
+		c.keep(p.cfg)
+	}
+	if c.SimMissing && !c.Sim {
+		p.remarks = simulateMissing(p.cfg, &p.overrides)
+		for _, r := range p.remarks {
+			fmt.Fprintln(s.err, "teachbox:", r)
 		}
 	}
-	if c.Sim {
-		cfg.Camera.Source, cfg.Panel.Source = config.SourceSim, config.SourceSim
-	}
-	var remarks []string
-	if c.SimMissing {
-		remarks = simulateMissing(cfg)
-	}
-	for _, r := range remarks {
-		fmt.Fprintln(s.err, "teachbox:", r)
-	}
-	if c.Photos != "" {
-		cfg.Sim.Photos = c.Photos
-	}
-	if err := cfg.Validate(); err != nil {
-		return usageError{err} // what the flags made of it
-	}
-	script, err := readScript(c.Script)
+	err := p.overrides.apply(p.cfg)
 	if err != nil {
 		return err
 	}
-	state, err := stateFolder(c.State, c.SimMissing, cfg)
-	if err != nil {
+	if p.script, err = readScript(c.Script); err != nil {
 		return err
 	}
-	if script != nil && c.State == "" {
+	if p.state, err = stateFolder(c.State, c.SimMissing, p.cfg); err != nil {
+		return err
+	}
+	if p.script != nil && c.State == "" {
 		// A script says what it expects of a box that was taught nothing else.
-		if state, err = os.MkdirTemp("", "teachbox-script-"); err != nil {
+		if p.state, err = os.MkdirTemp("", "teachbox-script-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(state)
+		defer os.RemoveAll(p.state)
 	}
 	if renewals() > 0 {
 		nameProcess()
 	}
-	err = c.play(ctx, cfg, state, wrong, script, remarks, s)
+	err = c.play(ctx, top, p, s)
 	if r, ok := errors.AsType[renewal](err); ok {
 		if ctx.Err() != nil {
 			return nil // told to end meanwhile
@@ -86,6 +116,16 @@ func (c *runCmd) Run(ctx context.Context, top *cli, s std) error {
 		return replaceProcess(r)
 	}
 	return err
+}
+
+// keep writes a good configuration down, if this is a service.
+func (c *runCmd) keep(cfg *config.Config) {
+	if !c.Service {
+		return
+	}
+	if err := keepLastGood(lastGoodPath(c.State), cfg); err != nil {
+		slog.Warn("the last good configuration was not kept; the box runs all the same", "error", err)
+	}
 }
 
 // readScript reads a script; nil if none is named.
@@ -101,60 +141,111 @@ func readScript(path string) (*sim.Script, error) {
 }
 
 // play runs the box with a terminal, a script or neither.
-func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wrong error, script *sim.Script, remarks []string, s std) error {
+func (c *runCmd) play(ctx context.Context, top *cli, p task, s std) error {
 	ctx, end := context.WithCancelCause(ctx)
 	cancel := func() { end(nil) }
 	defer cancel()
-	var kept atomic.Int64
-	var shown atomic.Pointer[face]
-	tell := func(e box.Event) {
-		if f := shown.Load(); f != nil {
-			f.observe(e)
-		}
+	notifier, err := systemd.New(os.Getenv, os.Getpid())
+	if err != nil {
+		slog.Warn("the service manager is not told how the box is", "error", err)
 	}
+	m := newManaged(notifier)
+
+	// One that comes before the box has begun is no reason to end.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+
+	var kept atomic.Int64
+	// Both are there before the first event.
+	var shown *face
+	var server *api.Server
+	tell := func(e box.Event) { shown.observe(e) }
 	if c.JSON {
 		j := newJournal(s.out)
 		defer j.close()
 		tell = j.observe
 	}
 	observe := func(e box.Event) {
-		if e.Kind == box.Kept {
+		switch e.Kind {
+		case box.Kept:
 			kept.Add(1)
+		case box.Refused:
+			if c.Service {
+				slog.Info("not done", "button", e.Button.String(), "why", e.Err)
+			}
 		}
 		tell(e)
+		server.Observe(e)
 	}
-	a, err := assemble(cfg, assembly{state: state, service: c.Service, observe: observe, renew: func(r renewal) { end(r) }})
+	o := assembly{
+		state: p.state, service: c.Service, observe: observe, progress: m.progress,
+		renew: func(r renewal) { end(r) },
+	}
+	var blind error
+	if !c.Service {
+		o.blind = func(err error) {
+			if blind = err; isReal(p.cfg.Camera) {
+				blind = fmt.Errorf("%w (to simulate what is missing: run --sim-missing)", err)
+			}
+			cancel()
+		}
+	}
+	a, err := assemble(p.cfg, o)
 	if err != nil {
 		return err
 	}
 	defer a.store.Close()
-	if wrong != nil {
-		a.box.Report(box.PartConfiguration, wrong)
+	if p.wrong != nil {
+		a.box.Report(box.PartConfiguration, p.wrong)
 	}
 	if a.desk != nil {
 		for _, what := range a.desk.Catalog().LeftOut() {
 			fmt.Fprintln(s.err, "teachbox: left out:", what)
 		}
 	}
-	face, err := c.face(a, s)
+	if shown, err = c.face(a, s); err != nil {
+		return err
+	}
+	defer shown.close()
+	shown.say(strings.Join(p.remarks, "; ")) // until the first key: the screen hides what was printed
+
+	r := &reloader{
+		run: c, read: top.config, overrides: p.overrides, assembly: o, box: a.box, manager: notifier,
+		screen: shown.terminal != nil, turn: make(chan struct{}, 1),
+		cfg: p.cfg, camera: a.camera, view: a.view,
+	}
+	folder, err := filepath.Abs(p.state) // what is told elsewhere, and SQLite wants it
 	if err != nil {
 		return err
 	}
-	shown.Store(face)
-	defer face.close()
-	face.say(strings.Join(remarks, "; ")) // until the first key: the screen hides what was printed
+	server = api.New(controls{a.box, a.store, r.reload}, api.Options{
+		Identity: identity(p.cfg, folder), Running: true, TempDir: folder,
+	})
 
 	var ended sync.WaitGroup
-	ended.Go(func() { face.run(ctx, cancel) })
+	ended.Go(func() { shown.run(ctx, cancel) })
+	ended.Go(func() { serveControl(ctx, a.box, server, controlFolder(c.State, p.state)) })
+	ended.Go(func() { m.tell(ctx, a.box) })
+	ended.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				hangup(ctx, shown, r, cancel)
+			}
+		}
+	})
 	var failed error
-	if a.wired != nil {
+	if a.wired && shown.terminal != nil {
 		// The keys push beside the wired buttons.
 		ended.Go(func() { _ = a.panel.Watch(ctx, func(e device.Edge) { a.box.Push(ctx, e) }) })
 	}
-	if script != nil {
+	if p.script != nil {
 		ended.Go(func() {
 			defer cancel()
-			failed = script.Run(ctx, sim.Box{Desk: a.desk, Panel: a.panel, Kept: func() int { return int(kept.Load()) }, Say: face.say})
+			failed = p.script.Run(ctx, sim.Box{Desk: a.desk, Panel: a.panel, Kept: func() int { return int(kept.Load()) }, Say: shown.say})
 		})
 	}
 	err = a.box.Run(ctx)
@@ -166,8 +257,22 @@ func (c *runCmd) play(ctx context.Context, cfg *config.Config, state string, wro
 	if r, ok := errors.AsType[renewal](context.Cause(ctx)); ok {
 		return r
 	}
-	if script == nil {
-		face.bye(state)
+	if p.script == nil {
+		shown.bye(p.state)
 	}
-	return errors.Join(failed, err)
+	return errors.Join(failed, blind, err)
+}
+
+// hangup reads the configuration again. But where a terminal has gone, its box
+// goes too.
+func hangup(ctx context.Context, f *face, r *reloader, quit func()) {
+	if f.terminal != nil {
+		quit()
+		return
+	}
+	if err := r.reload(ctx); err != nil {
+		slog.Error("the configuration was not loaded again; the box goes on as it was", "error", err)
+		return
+	}
+	slog.Info("the configuration was loaded again")
 }

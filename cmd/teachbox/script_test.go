@@ -1,15 +1,22 @@
 package main
 
 import (
+	"context"
 	"database/sql"
 	"encoding/binary"
+	"encoding/json"
 	"hash/crc32"
+	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"teachbox/internal/api"
 )
 
 // truncate FROM TO BYTES copies the first bytes of a file.
@@ -102,4 +109,37 @@ func appear(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	ts.Fatalf("%s did not appear within 10 s", args[0])
+}
+
+// taught DIR N waits until the running box in a folder has kept so many frames
+// and lights an LED.
+func taught(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: taught DIR N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	socket := filepath.Join(ts.MkAbs(args[0]), controlName)
+	c := api.NewClient(func(ctx context.Context) (net.Conn, error) { return dialControl(ctx, socket) })
+	defer c.Close()
+	var s api.Snapshot
+	for range 400 {
+		if s, err = c.Snapshot(context.Background()); err == nil && s.Contents.Frames == n && s.Known {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s was not taught within 20 s: %+v, %v", args[0], s, err)
+}
+
+// hangup sends SIGHUP to the box that status --json has just told of, and waits
+// until it has done what that asks for.
+func hangUp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: hangup")
+	}
+	var s api.Snapshot
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &s))
+	ts.Check(syscall.Kill(s.Box.PID, syscall.SIGHUP))
+	time.Sleep(500 * time.Millisecond)
 }

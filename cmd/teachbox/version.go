@@ -9,6 +9,14 @@ import (
 	"teachbox/inference/tflite"
 )
 
+// version is that of this program.
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok {
+		return b.Main.Version
+	}
+	return "unknown"
+}
+
 // versionCmd prints what was built from what.
 type versionCmd struct {
 	JSON bool `help:"Print JSON."`
@@ -21,9 +29,8 @@ func (c versionCmd) Run(s std) error {
 		Go      string `json:"go"`
 		TFLite  string `json:"tflite"`
 		Arch    string `json:"arch"`
-	}{"unknown", "", runtime.Version(), tflite.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	}{version(), "", runtime.Version(), tflite.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	if b, ok := debug.ReadBuildInfo(); ok {
-		v.Version = b.Main.Version
 		for _, s := range b.Settings {
 			if s.Key == "vcs.revision" {
 				v.Commit = s.Value
