@@ -585,6 +585,34 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// SQLite reads a file whose header has a format of the future, and refuses to
+// write it: the lesson goes on in a new one.
+func TestFutureFormat(t *testing.T) {
+	l := newTeacher(t)
+	l.press(0, 3)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(l.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[18] = 9
+	if err := os.WriteFile(l.path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l.Store, err = OpenService(testOptions(l.path)); err != nil {
+		t.Fatal(err)
+	}
+	if n := l.Notice(); n == nil || !errors.Is(n.Cause, ErrDamaged) || n.Aside != l.path+".damaged.1" || n.Presses != 1 {
+		t.Errorf("notice %v", n)
+	}
+	l.want("class 1 1/3, all 1/3")
+	l.press(1, 2)
+	l.reopen()
+	l.want("class 1 1/3, class 2 1/2, all 2/5")
+}
+
 // A file that is cut anywhere is found damaged; with any bit flipped it is
 // found damaged or has lost nothing.
 func TestCutsAndFlips(t *testing.T) {

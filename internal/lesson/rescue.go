@@ -60,7 +60,7 @@ func (s *Store) makeNext(n *Notice) error {
 		return s.explain("copying what can be read of it", err)
 	}
 	if read != nil {
-		n.Gone, n.Presses, n.When = "the last things that were taught or changed", read.presses(), read.when
+		n.Gone, n.Presses, n.When = "perhaps the last things that were taught or changed", read.presses(), read.when
 		return nil
 	}
 	if backup == "" {

@@ -251,7 +251,15 @@ func (s *Store) openForWriting(missing bool, version, spoilt int) error {
 		}
 	}
 	db := openForWriting(s.disk, s.path)
-	err := s.leadOn(db, version)
+	_, err := db.Exec(`DELETE FROM lesson WHERE false`)
+	if kind(err) == ErrReadOnly {
+		// The system lets this user write it, so it is the file that forbids it:
+		// its header has a format that SQLite may read but does not write.
+		err = &finding{ErrDamaged, "its header forbids writing"}
+	}
+	if err == nil {
+		err = s.leadOn(db, version)
+	}
 	if err == nil && spoilt > 0 {
 		_, err = db.Exec(`DELETE FROM picture WHERE NOT intact`)
 	}
