@@ -120,9 +120,8 @@ func (a *lessonAlone) Edit(_ context.Context, revision int64, e lesson.Edit) (le
 	if err != nil {
 		return r, err
 	}
-	switch e.(type) {
-	case lesson.New, lesson.Restore, lesson.Load:
-		if err := a.store.Backup(true); err != nil {
+	if a.store.Overdue() {
+		if err := a.store.Backup(); err != nil {
 			return r, fmt.Errorf("the lesson was changed, but its backups may have pictures of the old one: %w", err)
 		}
 	}

@@ -738,7 +738,7 @@ func newWorld(t *testing.T) *world {
 	}
 	c := store.Contents()
 	w.presses, w.frames = c.Presses, c.Frames
-	if err := errors.Join(store.Backup(false), store.Close()); err != nil {
+	if err := errors.Join(store.Backup(), store.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{lessonFile, lessonFile + ".backup.1"} {

@@ -34,7 +34,7 @@ func TestBackup(t *testing.T) {
 		}
 		r.wait(20 * time.Second)
 		b := r.saves()[first:]
-		if len(b) != 1 || b[0].alone || b[0].err != nil || b[0].at.Sub(taught) < 2*time.Minute || b[0].at.Sub(taught) > 2*time.Minute+time.Second {
+		if len(b) != 1 || b[0].overdue || b[0].err != nil || b[0].at.Sub(taught) < 2*time.Minute || b[0].at.Sub(taught) > 2*time.Minute+time.Second {
 			t.Fatalf("backups %v (want one, two minutes after %v)", b, taught)
 		}
 		if r.store.Unsaved() {
@@ -62,8 +62,8 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// TestBackupAlone puts lessons away: older backups must go at once.
-func TestBackupAlone(t *testing.T) {
+// TestBackupOverdue puts lessons away: older backups must go at once.
+func TestBackupOverdue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, nil)
 		r.settle()
@@ -75,9 +75,9 @@ func TestBackupAlone(t *testing.T) {
 			}
 		}
 		for _, test := range []struct {
-			what  string
-			do    func()
-			alone int
+			what    string
+			do      func()
+			overdue int
 		}{
 			{"press", func() { r.teach(0, 1, 1) }, 0},
 			{"gesture", func() { r.hold(device.Nothing, 5100*ms) }, 1},
@@ -91,8 +91,8 @@ func TestBackupAlone(t *testing.T) {
 			test.do()
 			r.wait(100 * ms)
 			b := r.saves()[before:]
-			if len(b) != test.alone || len(b) > 0 && (!b[0].alone || b[0].err != nil) {
-				t.Errorf("%s: backups %v (want %d alone)", test.what, b, test.alone)
+			if len(b) != test.overdue || len(b) > 0 && (!b[0].overdue || b[0].err != nil) {
+				t.Errorf("%s: backups %v (want %d overdue)", test.what, b, test.overdue)
 			}
 		}
 	})
@@ -120,8 +120,8 @@ func TestBackupFails(t *testing.T) {
 		r.store.set(func(s *store) { s.noBackup = nil })
 		r.wait(time.Minute)
 		r.ill()
-		if b := r.saves(); !b[len(b)-1].alone {
-			t.Error("the backup that was made in the end is not alone")
+		if b := r.saves(); !b[len(b)-1].overdue {
+			t.Error("the backup that was made in the end was not overdue")
 		}
 	})
 }

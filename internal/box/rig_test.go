@@ -170,9 +170,9 @@ type store struct {
 }
 
 type backup struct {
-	at    time.Time
-	alone bool
-	err   error
+	at      time.Time
+	overdue bool // when it was begun
+	err     error
 }
 
 type kept struct {
@@ -263,16 +263,17 @@ func (s *store) Acknowledge() error {
 	return s.Store.Acknowledge()
 }
 
-func (s *store) Backup(alone bool) error {
+func (s *store) Backup() error {
+	overdue := s.Overdue()
 	s.mu.Lock()
 	err := errors.Join(s.fault, s.noBackup)
 	s.mu.Unlock()
 	if err == nil {
-		err = s.Store.Backup(alone)
+		err = s.Store.Backup()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.backups = append(s.backups, backup{time.Now(), alone, err})
+	s.backups = append(s.backups, backup{time.Now(), overdue, err})
 	return err
 }
 

@@ -290,8 +290,8 @@ func TestPutAside(t *testing.T) {
 		if s.Contents.Presses != 0 || s.Contents.Kept != 1 || !s.Hint {
 			t.Errorf("%d presses, %d lessons kept, hint: %t (want 0, 1, true)", s.Contents.Presses, s.Contents.Kept, s.Hint)
 		}
-		if b := r.store.backups; len(b) != 1 || !b[0].alone {
-			t.Errorf("backups %v (want one alone)", b)
+		if b := r.store.backups; len(b) != 1 || !b[0].overdue {
+			t.Errorf("backups %v (want one overdue)", b)
 		}
 		r.lit(-1)
 		for _, p := range s.Problems {

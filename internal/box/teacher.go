@@ -98,7 +98,8 @@ type Lessons interface {
 	Recompute([]lesson.Recomputed) error
 	PutAside(inference.Space) (lesson.Result, error)
 	Unsaved() bool
-	Backup(alone bool) error
+	Overdue() bool // a backup is to be written at once
+	Backup() error
 	Notice() *lesson.Notice
 	Acknowledge() error
 	// Writable says why nothing can be written; Retry tries again.
@@ -152,8 +153,8 @@ type teacher struct {
 	unwell  bool      // the last write failed for a reason that may go away
 	retries time.Time // if so, when to try again
 	quiet   time.Time // since when nothing was done to the lesson
-	alone   bool      // a lesson was put away: its pictures must go from the backups too
-	backups time.Time // the next backup is not before it
+	backups time.Time // the next backup is not before it, unless it is overdue
+	barred  time.Time // nor before this, after one that failed
 }
 
 // ask queues a request. It does not wait; the machine bounds how many gestures
@@ -279,12 +280,12 @@ func (t *teacher) backupDue() (time.Time, bool) {
 	switch {
 	case t.unwell:
 		return time.Time{}, false // writing comes first
-	case t.alone:
-		return t.backups, true
+	case t.lessons.Overdue():
+		return t.barred, true
 	case t.study != nil || !t.lessons.Unsaved():
 		return time.Time{}, false
 	}
-	return later(t.backups, t.quiet.Add(quietFor)), true
+	return later(t.barred, later(t.backups, t.quiet.Add(quietFor))), true
 }
 
 // backup writes a backup, if it is time to.
@@ -294,12 +295,12 @@ func (t *teacher) backup() {
 		return
 	}
 	t.work.begin()
-	if err := t.lessons.Backup(t.alone); err != nil {
+	if err := t.lessons.Backup(); err != nil {
 		t.health.Fail(partBackup, err)
-		t.backups = time.Now().Add(backupAgain)
+		t.barred = time.Now().Add(backupAgain)
 	} else {
 		t.health.Clear(partBackup)
-		t.alone, t.backups = false, time.Now().Add(backupEvery)
+		t.barred, t.backups = time.Time{}, time.Now().Add(backupEvery)
 	}
 	t.wrote(t.lessons.Writable()) // it reads the whole file, and may find damage
 }
@@ -341,7 +342,7 @@ func (t *teacher) turned() {
 // inHand notes that another lesson is in hand.
 func (t *teacher) inHand() {
 	t.turned()
-	t.alone, t.backups = true, time.Time{}
+	t.barred = time.Time{}
 	t.health.Clear(partAside)
 }
 

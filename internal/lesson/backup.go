@@ -36,8 +36,8 @@ const (
 	erasingSuffix = ".erasing"
 )
 
-// backups is how many backups are kept.
-const backups = 2
+// generations is how many backups are kept.
+const generations = 2
 
 // besides are the endings of the files that make up one file of SQLite's.
 func besides() []string { return []string{"", "-wal", "-shm", "-journal"} }
@@ -49,26 +49,50 @@ func (s *Store) Unsaved() bool {
 	return s.contents.revision != 0 && s.contents.revision != s.saved
 }
 
-// lastSaved returns the revision that the newest backup has, or 0.
-func (s *Store) lastSaved() (revision int64) {
-	if _, err := s.disk.Lstat(s.backupPath(1)); err != nil {
-		return 0
+// Overdue reports whether a backup is to be written at once, because another
+// lesson is in hand than in the backups, which may have pictures that were to go
+// with theirs.
+func (s *Store) Overdue() bool { return s.backed != "" && s.backed != s.contents.id }
+
+// backups returns the revision that the newest backup has, and the id of the
+// lesson that they have in hand, or one that no lesson has if they differ. One
+// that cannot be read has nothing.
+func (s *Store) backups() (saved int64, backed string) {
+	for n := 1; n <= generations; n++ {
+		if _, err := s.disk.Lstat(s.backupPath(n)); err != nil {
+			continue
+		}
+		revision, id, err := s.backup(n)
+		switch {
+		case err != nil:
+			continue
+		case n == 1:
+			saved = revision
+		}
+		if backed != "" && backed != id {
+			return saved, "several"
+		}
+		backed = id
 	}
-	db, err := openForReading(s.disk, s.backupPath(1))
+	return saved, backed
+}
+
+// backup returns the revision that a backup has, and the id of its lesson in hand.
+func (s *Store) backup(n int) (revision int64, id string, err error) {
+	db, err := openForReading(s.disk, s.backupPath(n))
 	if err != nil {
-		return 0
+		return 0, "", err
 	}
 	defer db.Close()
-	// One that cannot be read has nothing.
-	_ = db.QueryRow(`SELECT ifnull(max(seq), 0) FROM operation`).Scan(&revision)
-	return revision
+	err = db.QueryRow(`SELECT (SELECT max(seq) FROM operation), id FROM lesson WHERE kept IS NULL`).Scan(&revision, &id)
+	return revision, id, err
 }
 
 // Backup writes everything to a second file beside the first one, from which
 // the store begins again should that one be damaged. The last two are kept; but
-// if alone is set no older one is, because it has pictures that were to go with
-// their lesson. A backup is a whole file under its name, or it is not there.
-func (s *Store) Backup(alone bool) error {
+// those that were Overdue are not. A backup is a whole file under its name, or
+// it is not there.
+func (s *Store) Backup() error {
 	fail := func(err error) error { return s.explain("backing it up", err) }
 	if err := s.ready(); err != nil {
 		return err
@@ -92,14 +116,14 @@ func (s *Store) Backup(alone bool) error {
 		}
 		return err
 	}
-	if alone {
-		for n := 1; n <= backups; n++ {
+	if s.Overdue() {
+		for n := 1; n <= generations; n++ {
 			if err := shred(s.disk, s.backupPath(n)); err != nil {
 				return fail(err)
 			}
 		}
 	}
-	for n := backups; n > 1; n-- {
+	for n := generations; n > 1; n-- {
 		if err := s.disk.Rename(s.backupPath(n-1), s.backupPath(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fail(err)
 		}
@@ -110,7 +134,7 @@ func (s *Store) Backup(alone bool) error {
 	if err := s.disk.SyncDir(filepath.Dir(s.path)); err != nil {
 		return fail(err)
 	}
-	s.saved = s.contents.revision
+	s.saved, s.backed = s.contents.revision, s.contents.id
 	// What was copied before a new form is not needed any more.
 	older, err := s.beside(versionSuffix)
 	if err != nil {
@@ -149,7 +173,7 @@ func copyDatabase(d disk, db *sql.DB, path string) error {
 // be good.
 func (s *Store) goodBackup() (string, *contents, error) {
 	paths := []string{s.path + backupSuffix + newSuffix}
-	for n := 1; n <= backups; n++ {
+	for n := 1; n <= generations; n++ {
 		paths = append(paths, s.backupPath(n))
 	}
 	best, found := "", (*contents)(nil)

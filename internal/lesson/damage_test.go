@@ -178,7 +178,7 @@ func teachAll(t testing.TB, logged bool) *taught {
 		c.note(t, l.Store)
 	}
 	backup := func() {
-		if err := l.Backup(false); err != nil {
+		if err := l.Backup(); err != nil {
 			t.Fatal(err)
 		}
 		if d, ok := c.backup[".backup.1"]; ok {
@@ -344,7 +344,7 @@ func (c *taught) judge(t testing.TB, s *Store, got dump, n *Notice, files shelf,
 // rounds is how often a test is repeated.
 func rounds(n int) int {
 	if testing.Short() {
-		return (n + 9) / 10
+		return (n + 24) / 25
 	}
 	return n
 }
@@ -363,7 +363,7 @@ func TestCut(t *testing.T) {
 	found := map[outcome]int{}
 	step := 512
 	if testing.Short() {
-		step *= 10
+		step *= 50
 	}
 	for size := 0; size <= len(whole); size += step {
 		found[c.open(t, path, c.files.with("", whole[:size]), fmt.Sprintf("cut to %d of %d bytes", size, len(whole)))]++
@@ -446,7 +446,7 @@ func TestCorrupted(t *testing.T) {
 	if found["empty"] > 0 {
 		t.Error("a backup was not taken")
 	}
-	if found[".backup.1"] == 0 || found["without some pictures"] == 0 {
+	if found[".backup.1"] == 0 || found["without some pictures"] == 0 && !testing.Short() {
 		t.Error("the test sees too little")
 	}
 }
@@ -672,7 +672,7 @@ func damageRunning(t *testing.T, r *rand.Rand) outcome {
 		}
 	}
 	if r.IntN(2) == 0 {
-		if err := s.Backup(false); err != nil {
+		if err := s.Backup(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -714,7 +714,7 @@ func damageRunning(t *testing.T, r *rand.Rand) outcome {
 		}
 		check(s, "after a frame")
 		if i%10 == 9 {
-			if err := s.Backup(false); err != nil && !errors.Is(err, ErrDamaged) {
+			if err := s.Backup(); err != nil && !errors.Is(err, ErrDamaged) {
 				t.Fatal(err)
 			}
 		}
@@ -875,7 +875,7 @@ func TestFullWhileRescuing(t *testing.T) {
 		l := &teacher{TB: t, Store: s}
 		l.press(0, 3)
 		l.press(1, 2)
-		if err := s.Backup(false); err != nil {
+		if err := s.Backup(); err != nil {
 			t.Fatal(err)
 		}
 		l.press(1, 2)
@@ -952,14 +952,14 @@ func everywhere(t *testing.T) (files shelf, embedding, jpeg []byte) {
 		keep(1)
 		edit(New{})
 	}
-	if err := l.Backup(false); err != nil {
+	if err := l.Backup(); err != nil {
 		t.Fatal(err)
 	}
 	keep(2)
 	edit(Drop{keep(2)})
 	edit(Undo{})
 	edit(TakeBack{2})
-	if err := l.Backup(false); err != nil {
+	if err := l.Backup(); err != nil {
 		t.Fatal(err)
 	}
 	keep(3)

@@ -114,7 +114,12 @@ func (s *Store) edit(do func(*sql.Tx) (*done, error)) (Result, error) {
 			return nil, err
 		}
 		after, err := load(tx)
-		return func() { s.contents = after }, err
+		return func() {
+			if s.backed == "" && after.id != s.contents.id {
+				s.backed = s.contents.id // with none, another lesson is a reason to begin
+			}
+			s.contents = after
+		}, err
 	})
 	if err != nil {
 		return Result{}, err

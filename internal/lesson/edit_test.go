@@ -436,7 +436,7 @@ func TestLedOn(t *testing.T) {
 		t.Errorf("undoing what the first version did not write down: %v", err)
 	}
 	l.reopen()
-	if err := l.Backup(false); err != nil {
+	if err := l.Backup(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(older); !errors.Is(err, os.ErrNotExist) {
@@ -455,7 +455,7 @@ func TestBackup(t *testing.T) {
 		t.Error("nothing to back up")
 	}
 	for n := range 3 {
-		if err := l.Backup(false); err != nil {
+		if err := l.Backup(); err != nil {
 			t.Fatal(err)
 		}
 		if l.Unsaved() {
@@ -470,9 +470,22 @@ func TestBackup(t *testing.T) {
 	if c, err := CheckFile(l.backupPath(2)); err != nil || c.Lessons[0].Presses != 2 {
 		t.Errorf("the older backup: %+v, %v", c, err)
 	}
+	if l.Overdue() {
+		t.Error("overdue while the same lesson is in hand")
+	}
 	l.must(New{})
-	if err := l.Backup(true); err != nil {
+	if !l.Overdue() {
+		t.Error("not overdue after a new lesson")
+	}
+	l.reopen() // the box was off before it came to it
+	if !l.Overdue() {
+		t.Error("not overdue after a new start")
+	}
+	if err := l.Backup(); err != nil {
 		t.Fatal(err)
+	}
+	if l.Overdue() {
+		t.Error("overdue after a backup")
 	}
 	if left, err := l.beside(backupSuffix); err != nil || len(left) != 1 {
 		t.Errorf("backups %v (want one: the older one had pictures)", left)
@@ -483,7 +496,7 @@ func TestBackup(t *testing.T) {
 	if _, err := l.db.Exec("PRAGMA shrink_memory"); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Backup(false); !errors.Is(err, ErrDamaged) {
+	if err := l.Backup(); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a damaged file took the place of a backup: %v", err)
 	}
 }
@@ -492,7 +505,7 @@ func TestBackup(t *testing.T) {
 func TestDamagedNamesBackup(t *testing.T) {
 	l := newTeacher(t)
 	l.press(0, 2)
-	if err := l.Backup(false); err != nil {
+	if err := l.Backup(); err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
@@ -562,7 +575,7 @@ func TestErase(t *testing.T) {
 	l.press(0, 2)
 	l.must(New{})
 	l.press(0, 2)
-	if err := l.Backup(false); err != nil {
+	if err := l.Backup(); err != nil {
 		t.Fatal(err)
 	}
 	r := l.must(Erase{})

@@ -663,6 +663,20 @@ func TestCutsAndFlips(t *testing.T) {
 	t.Logf("%d of 500 flips were found; the others hit nothing that counts", found)
 }
 
+// A step that has been released is never changed.
+func TestSchemas(t *testing.T) {
+	db := open("/schema", "mode=memory")
+	defer db.Close()
+	for i, step := range migrations() {
+		if _, err := db.Exec(step); err != nil {
+			t.Fatal(err)
+		}
+		if sum, err := schemaSum(db); err != nil || i >= len(schemas()) || sum != schemas()[i] {
+			t.Errorf("version %d: %s, %v (want what schemas has)", i+1, sum, err)
+		}
+	}
+}
+
 // The promises that SQLite keeps only if it is asked to.
 func TestSettings(t *testing.T) {
 	l := newTeacher(t)

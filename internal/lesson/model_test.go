@@ -1101,10 +1101,9 @@ func (r *modelRun) recompute() {
 }
 
 func (r *modelRun) backUp() {
-	alone := r.one(3)
-	r.note("backup, alone %v", alone)
-	r.want(nil, r.s.Backup(alone))
-	if r.s.Unsaved() {
+	r.note("backup")
+	r.want(nil, r.s.Backup())
+	if r.s.Unsaved() || r.s.Overdue() {
 		r.fail("unsaved after a backup")
 	}
 	r.m.backup = nil

@@ -48,6 +48,7 @@ type Store struct {
 	fault    error       // why nothing can be written; nil if all is well
 	notice   *Notice     // what somebody has to be told
 	saved    int64       // revision that the last backup has; 0 if unknown
+	backed   string      // id of the lesson that the backups have in hand; "": no backups
 	closed   bool
 	contents *contents
 	fitter   head.Fitter
@@ -282,7 +283,7 @@ func (s *Store) openForWriting(missing bool, version, spoilt int) error {
 	// The log begins anew: what a crash left in it would puzzle verifyLog.
 	s.clean()
 	s.fitter = head.Fitter{} // it knows the examples of another file
-	s.saved = s.lastSaved()
+	s.saved, s.backed = s.backups()
 	if spoilt > 0 {
 		s.notice = &Notice{
 			Cause: s.explain("reading it", spoiltPictures(spoilt)),
