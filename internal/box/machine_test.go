@@ -784,7 +784,7 @@ func TestFault(t *testing.T) {
 		{supervise.Problem{Part: partLesson, Err: errOtherSpace}, light.FaultSoftware},
 		{supervise.Problem{Part: PartConfiguration, Err: broken}, light.FaultSoftware},
 		{supervise.Problem{Part: "whatever else", Err: broken}, light.FaultSoftware},
-		{supervise.Problem{Part: partAside, Err: asideError(nil)}, 0},
+		{supervise.Problem{Part: partAside, Err: asideError(lesson.Result{})}, 0},
 		{supervise.Problem{Part: partLeftOut, Err: leftOutError(1, 2)}, 0},
 		{supervise.Problem{Part: partOf(3), Err: errStuck}, 0},
 	} {

@@ -125,19 +125,22 @@ func (t *teacher) putAside(ctx context.Context) bool {
 		return false
 	}
 	t.inHand()
-	t.health.Fail(partAside, asideError(r.Kept))
+	t.health.Fail(partAside, asideError(r))
 	t.done(ctx, outcome{contents: t.lessons.Contents()})
 	return true
 }
 
 // asideError tells which lesson was put aside, why, and what to do.
-func asideError(k *lesson.Kept) error {
-	which := "the lesson"
-	if k != nil {
+func asideError(r lesson.Result) error {
+	which, gone := "the lesson", ""
+	if k := r.Kept; k != nil {
 		which = fmt.Sprintf("the lesson %q with %d presses", k.Name, k.Presses)
 	}
+	if r.Gone != nil {
+		gone = "; " + r.Gone.Removed()
+	}
 	return fmt.Errorf("%s was put aside: it was taught with another model or another view of the camera, and its pictures are not there to learn it again "+
-		"(go back to that model and view and bring it back: teachbox lesson restore; or teach anew)", which)
+		"(go back to that model and view and bring it back: teachbox lesson restore; or teach anew)%s", which, gone)
 }
 
 // leftOutError tells how much of a lesson is not folded, why, and what to do.

@@ -1,6 +1,7 @@
 package box_test
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -306,12 +307,14 @@ func TestPutAside(t *testing.T) {
 		r.wait(ms)
 		r.ill()
 
-		// Whoever brings it back is told again.
-		if _, err := r.box.Edit(t.Context(), lesson.AnyRevision, lesson.Restore{}); err != nil {
-			t.Fatal(err)
+		// Whoever brings it back is told why that cannot be.
+		before := r.box.Snapshot().Contents
+		if _, err := r.box.Edit(t.Context(), lesson.AnyRevision, lesson.Restore{}); !errors.Is(err, lesson.ErrSpace) || !strings.Contains(err.Error(), "go back to that model and view") {
+			t.Error(err)
 		}
-		r.wait(100 * ms)
-		r.ill("lesson put aside")
+		if after := r.box.Snapshot().Contents; after.Revision != before.Revision || after.Kept != 1 {
+			t.Errorf("%+v after %+v", after, before)
+		}
 		r.teach(0, 1, 1)
 		r.wait(time.Second)
 		r.ill()

@@ -266,6 +266,7 @@ func (t *teacher) retry(ctx context.Context) {
 	if !t.unwell || time.Now().Before(t.retries) {
 		return
 	}
+	t.retries = time.Now().Add(retryEvery)
 	err := t.lessons.Retry()
 	t.wrote(err)
 	if err == nil {
@@ -403,7 +404,7 @@ func (t *teacher) wrote(err error) {
 	case err == nil:
 		t.unwell = false
 		t.health.Clear(partStorage)
-	case errors.Is(err, lesson.ErrFull), errors.Is(err, lesson.ErrReadOnly), errors.Is(err, lesson.ErrIO), errors.Is(err, lesson.ErrDamaged):
+	case errors.Is(err, lesson.ErrFull), errors.Is(err, lesson.ErrReadOnly), errors.Is(err, lesson.ErrIO), errors.Is(err, lesson.ErrDamaged), errors.Is(err, lesson.ErrInUse):
 		t.failed(err)
 	}
 	t.notice()
@@ -481,6 +482,14 @@ func (t *teacher) carryOut(ctx context.Context, r request) {
 // edit carries out an edit.
 func (t *teacher) edit(revision int64, e lesson.Edit) (lesson.Result, error) {
 	before := t.lessons.Contents().Lesson
+	switch of := e.(type) {
+	case lesson.Restore:
+		of.In = t.space // else it would be put aside at once
+		e = of
+	case lesson.Load:
+		of.In = t.space
+		e = of
+	}
 	r, err := t.lessons.Edit(revision, e)
 	t.wrote(err)
 	switch {

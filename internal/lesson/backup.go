@@ -54,9 +54,12 @@ func (s *Store) Unsaved() bool {
 // with theirs.
 func (s *Store) Overdue() bool { return s.backed != "" && s.backed != s.contents.id }
 
+// outdated is in place of an id where the backups are overdue whatever is in hand.
+const outdated = "outdated"
+
 // backups returns the revision that the newest backup has, and the id of the
-// lesson that they have in hand, or one that no lesson has if they differ. One
-// that cannot be read has nothing.
+// lesson that they have in hand, or outdated if they differ. One that cannot be
+// read has nothing.
 func (s *Store) backups() (saved int64, backed string) {
 	for n := 1; n <= generations; n++ {
 		if _, err := s.disk.Lstat(s.backupPath(n)); err != nil {
@@ -70,7 +73,7 @@ func (s *Store) backups() (saved int64, backed string) {
 			saved = revision
 		}
 		if backed != "" && backed != id {
-			return saved, "several"
+			return saved, outdated
 		}
 		backed = id
 	}
@@ -122,6 +125,10 @@ func (s *Store) Backup() error {
 				return fail(err)
 			}
 		}
+	}
+	// What is renamed over would leave its bytes on the disk, out of Erase's reach.
+	if err := shred(s.disk, s.backupPath(generations)); err != nil {
+		return fail(err)
 	}
 	for n := generations; n > 1; n-- {
 		if err := s.disk.Rename(s.backupPath(n-1), s.backupPath(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +51,9 @@ func (system) OpenFile(path string, flag int, perm fs.FileMode) (file, error) {
 	if err != nil {
 		return nil, err // and no file, which would not be nil in an interface
 	}
+	if flag&os.O_CREATE != 0 {
+		handOver(f)
+	}
 	return f, nil
 }
 
@@ -71,9 +76,24 @@ func (system) SyncDir(path string) error {
 	return d.Sync()
 }
 
+// handOver gives a file that root makes to the owner of its folder: the service
+// has to read and write what an administrator changed while it was not running.
+// A file system without owners refuses, and needs it not.
+func handOver(f *os.File) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	if info, err := os.Stat(filepath.Dir(f.Name())); err == nil {
+		owner := info.Sys().(*syscall.Stat_t)
+		_ = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+}
+
 func (system) Lock(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if err == nil {
+		handOver(f)
+	} else {
 		// Reading goes with a lock if one can be had: an existing lock file
 		// may be locked without the right to write it.
 		cause := err

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"teachbox/device"
+	"teachbox/inference"
 )
 
 // AnyRevision is the expected revision of an edit that is to be done whatever
@@ -67,10 +68,16 @@ type (
 	New struct{}
 	// Restore brings a kept lesson back in hand: the one with that id, or the
 	// last one. The lesson in hand is put away as New does.
-	Restore struct{ Lesson string }
+	Restore struct {
+		Lesson string
+		In     *inference.Space // that some of it must be comparable in (ErrSpace); nil: any
+	}
 	// Load takes the lesson of a file that Save wrote in hand, with ids of its
 	// own. The lesson in hand is put away as New does.
-	Load struct{ Path string }
+	Load struct {
+		Path string
+		In   *inference.Space // as for Restore
+	}
 	// Erase removes everything that was ever taught from the file and from
 	// whatever lies beside it, and begins anew. It cannot be undone.
 	Erase struct{}
@@ -85,12 +92,16 @@ type Result struct {
 	// Kept tells where the lesson that was in hand is now. It is nil if there was
 	// none to keep, or no room.
 	Kept *Kept
+	// Gone is the lesson that was removed for good, because more are not kept: the
+	// oldest one, or the one that was in hand. It is nil if there was room.
+	Gone *Kept
 }
 
 // done is what an edit has done in its transaction.
 type done struct {
 	step   Step
 	kept   *Kept
+	gone   *Kept
 	erased bool // rows were removed for good, which the log still holds
 }
 
@@ -127,7 +138,7 @@ func (s *Store) edit(do func(*sql.Tx) (*done, error)) (Result, error) {
 	if d.erased {
 		s.clean()
 	}
-	return Result{Step: d.step, Contents: s.Contents(), Kept: d.kept}, nil
+	return Result{Step: d.step, Contents: s.Contents(), Kept: d.kept, Gone: d.gone}, nil
 }
 
 // step writes an operation down, and does what it changes.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,7 +106,7 @@ func same(t *testing.T, want, got Contents) {
 
 func TestEditRefusals(t *testing.T) {
 	l := newTeacher(t)
-	for e, want := range map[Edit]error{Undo{}: ErrNothingToUndo, Redo{}: ErrNothingToRedo, Restore{"x"}: ErrNoLesson} {
+	for e, want := range map[Edit]error{Undo{}: ErrNothingToUndo, Redo{}: ErrNothingToRedo, Restore{Lesson: "x"}: ErrNoLesson} {
 		if err := l.edit(e); !errors.Is(err, want) {
 			t.Errorf("%T in a new file: %v (want %v)", e, err, want)
 		}
@@ -138,7 +139,7 @@ func TestEditRefusals(t *testing.T) {
 		{Describe{"x", strings.Repeat("x", MaxNote+1)}, ErrName},
 		{Describe{"", "bell\a"}, ErrName},
 		{Restore{}, ErrNothingKept},
-		{Load{filepath.Join(t.TempDir(), "none")}, ErrFile},
+		{Load{Path: filepath.Join(t.TempDir(), "none")}, ErrFile},
 	} {
 		if err := l.edit(tt.edit); !errors.Is(err, tt.want) {
 			t.Errorf("%T%+v: %v (want %v)", tt.edit, tt.edit, err, tt.want)
@@ -212,7 +213,7 @@ func TestSaveAndLoad(t *testing.T) {
 	other.press(3, 1)
 	old := other.Contents().Lesson
 	for range 2 { // the second time the first copy is put away
-		r := other.must(Load{file})
+		r := other.must(Load{Path: file})
 		if r.Kept == nil || r.Kept.ID != old {
 			t.Errorf("the lesson that was in hand: %+v", r.Kept)
 		}
@@ -248,8 +249,8 @@ func TestSaveAndLoad(t *testing.T) {
 	if _, err := CheckFile("near"); err != nil {
 		t.Error(err)
 	}
-	other.must(Load{"near"})
-	if err := other.edit(Load{t.TempDir()}); !errors.Is(err, ErrFile) {
+	other.must(Load{Path: "near"})
+	if err := other.edit(Load{Path: t.TempDir()}); !errors.Is(err, ErrFile) {
 		t.Errorf("loading a folder: %v", err)
 	}
 }
@@ -293,7 +294,7 @@ func TestLoadHostile(t *testing.T) {
 			l := newTeacher(t)
 			l.press(3, 2)
 			before := l.Contents()
-			err := l.edit(Load{file})
+			err := l.edit(Load{Path: file})
 			switch {
 			case err == nil && (name == "nothing" || name == "history"): // is not taken
 				return
@@ -373,7 +374,7 @@ func TestRecompute(t *testing.T) {
 		t.Errorf("put aside %+v, %v", r, err)
 	}
 	l.want("all 0/0")
-	l.must(Restore{r.Kept.ID})
+	l.must(Restore{Lesson: r.Kept.ID})
 	l.want("class 1 1/3, class 2 1/2, all 2/5")
 }
 
@@ -424,6 +425,28 @@ func TestLedOn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "older")
 	copyBeside(t, path, file)
 
+	// Where it cannot be led on it is not taken for an empty one.
+	o := testOptions(path)
+	o.disk = writeProtected{}
+	if _, err := Open(o); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("opened where nothing can be written: %v", err)
+	}
+	s, err := OpenService(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(s.Writable(), ErrReadOnly) || s.Contents().Revision != 0 {
+		t.Errorf("the service: %v, %+v", s.Writable(), s.Contents())
+	}
+	s.disk = system{}
+	if err := s.Retry(); err != nil || s.Contents().Frames != 1 {
+		t.Errorf("afterwards: %v, %+v", err, s.Contents())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copyBeside(t, file, path)
+
 	l := openAt(t, testOptions(path))
 	l.want("class 1 1/1, all 1/1")
 	older := path + ".version-1"
@@ -444,7 +467,7 @@ func TestLedOn(t *testing.T) {
 	}
 	// One that comes from elsewhere is led on as well, in a copy.
 	other := newTeacher(t)
-	other.must(Load{file})
+	other.must(Load{Path: file})
 	other.want("class 1 1/1, all 1/1")
 }
 
@@ -590,6 +613,228 @@ func TestErase(t *testing.T) {
 	l.reopen()
 }
 
+// What cannot be erased is found before anything is, and a lock is not erased.
+func TestErasable(t *testing.T) {
+	l := newTeacher(t)
+	l.press(0, 2)
+	if err := l.SetLocked(true); err != nil {
+		t.Fatal(err)
+	}
+	odd := l.path + ".backup.old"
+	if err := os.Mkdir(odd, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.edit(Erase{}); err == nil || !strings.Contains(err.Error(), odd) {
+		t.Errorf("erasing a folder: %v", err)
+	}
+	l.want("class 1 1/2, all 1/2")
+	l.press(1, 1)
+	if err := os.Remove(odd); err != nil {
+		t.Fatal(err)
+	}
+	l.must(Erase{})
+	l.want("all 0/0")
+	l.reopen()
+	if !l.Contents().Locked {
+		t.Error("erasing has unlocked it")
+	}
+}
+
+// A file is erased whatever it is like, but not while somebody has it open.
+func TestEraseFile(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"whole":   func(string) error { return nil },
+		"damaged": func(path string) error { return os.Truncate(path, 5000) },
+		"gone":    os.Remove,
+		"newer": func(path string) error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt([]byte{9}, 62)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newTeacher(t)
+			l.press(0, 2)
+			if err := l.Backup(); err != nil {
+				t.Fatal(err)
+			}
+			if err := EraseFile(testOptions(l.path)); !errors.Is(err, ErrInUse) {
+				t.Errorf("in use: %v", err)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(l.path); err != nil {
+				t.Fatal(err)
+			}
+			if err := EraseFile(testOptions(l.path)); err != nil {
+				t.Fatal(err)
+			}
+			q := embedding(0, 1).Q[:20]
+			files := readShelf(t, l.path)
+			if found := files.where(q); len(found) > 0 {
+				t.Errorf("still in %v", found)
+			}
+			openAt(t, testOptions(l.path)).want("all 0/0")
+		})
+	}
+}
+
+// When a lesson was put away stays known when the one after it goes, and what
+// had to go for good is told.
+func TestPutAway(t *testing.T) {
+	l := newTeacher(t)
+	l.press(0, 3)
+	first := l.Contents().Lesson
+	l.must(New{})
+	l.press(1, 1)
+	if r := l.must(Restore{}); r.Gone != nil {
+		t.Errorf("gone: %+v", r.Gone)
+	}
+	l.must(New{})
+	kept, err := l.Kept()
+	if err != nil || len(kept) != 2 || kept[0].ID != first || kept[0].Away == (Moment{}) || kept[1].Away == (Moment{}) {
+		t.Errorf("kept %+v, %v", kept, err)
+	}
+	for n := range maxKept + 1 {
+		id := NewPressID()
+		for range 3 {
+			if _, err := l.Keep(l.next(0, id)); err != nil {
+				t.Fatal(err)
+			}
+			id = NewPressID()
+		}
+		r := l.must(New{})
+		if full := n >= maxKept-2; (r.Gone != nil) != full {
+			t.Errorf("lesson %d: gone %+v", n+3, r.Gone)
+		} else if full && !strings.Contains(r.Gone.Removed(), "removed for good") {
+			t.Error(r.Gone.Removed())
+		}
+	}
+	l.press(0, 1)
+	if r := l.must(New{}); r.Kept != nil || r.Gone == nil || r.Gone.Presses != 1 {
+		t.Errorf("a small lesson without room: kept %+v, gone %+v", r.Kept, r.Gone)
+	}
+}
+
+// A lesson that could be compared with nothing is not taken in hand.
+func TestComparable(t *testing.T) {
+	l := newTeacher(t)
+	for range 3 {
+		l.press(0, 1)
+	}
+	file := filepath.Join(t.TempDir(), "saved")
+	if err := l.Save(file); err != nil {
+		t.Fatal(err)
+	}
+	l.must(New{}) // its pictures go
+	l.press(1, 1)
+	here, elsewhere := testSpace, otherSpace()
+	if err := l.edit(Restore{In: &elsewhere}); !errors.Is(err, ErrSpace) {
+		t.Errorf("without pictures: %v", err)
+	}
+	l.want("class 2 1/1, all 1/1")
+	l.must(Load{Path: file, In: &elsewhere}) // it brings its pictures
+	l.must(New{})
+	l.must(Restore{In: &here})
+	l.want("class 1 3/3, all 3/3")
+
+	never := openAt(t, Options{Path: filepath.Join(t.TempDir(), "lesson.db")})
+	if err := never.edit(Load{Path: file, In: &elsewhere}); !errors.Is(err, ErrSpace) {
+		t.Errorf("without pictures: %v", err)
+	}
+	never.must(Load{Path: file, In: &here})
+}
+
+// The service keeps no pictures that its policy does not keep any more, nor old
+// backups of them; a command that only opens the file changes nothing.
+func TestPolicyChanged(t *testing.T) {
+	o := Options{Path: filepath.Join(t.TempDir(), "lesson.db"), KeepPictures: KeepAlways}
+	l := openAt(t, o)
+	l.press(0, 2)
+	l.must(New{})
+	l.press(0, 3)
+	for range 2 {
+		if err := l.Backup(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, to := range []struct {
+		keep     KeepPictures
+		service  bool
+		pictures int
+	}{{KeepNever, false, 5}, {KeepAlways, true, 5}, {KeepLesson, true, 3}, {KeepNever, true, 0}} {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		o.KeepPictures = to.keep
+		var err error
+		before := 0
+		if l.Store, err = Open(o); err == nil && to.service {
+			before = l.count("picture")
+			l.Close()
+			l.Store, err = OpenService(o)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := l.count("picture"); n != to.pictures {
+			t.Errorf("policy %d, service %v: %d pictures (want %d)", to.keep, to.service, n, to.pictures)
+		}
+		if c := l.Coverage(otherSpace()); c.Pending != min(3, to.pictures) {
+			t.Errorf("policy %d: %+v", to.keep, c)
+		}
+		if fewer := to.service && before > to.pictures; l.Overdue() != fewer {
+			t.Errorf("policy %d: overdue %v", to.keep, l.Overdue())
+		}
+		if err := l.Backup(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := readShelf(t, l.path).where(picture(1)[:20]); len(found) > 0 {
+		t.Errorf("a picture is still in %v", found)
+	}
+}
+
+// What root makes belongs to the user of the folder.
+func TestHandOver(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("NOT TESTED: this user is not root")
+		return
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 1234, 2345); err != nil {
+		t.Fatal(err)
+	}
+	l := openAt(t, testOptions(filepath.Join(dir, "lesson.db")))
+	l.press(0, 2)
+	if err := l.Backup(); err != nil {
+		t.Fatal(err)
+	}
+	l.must(Erase{})
+	l.press(0, 2)
+	if err := l.Backup(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 4 {
+		t.Errorf("%v, %v", entries, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 1234 || owner.Gid != 2345 {
+			t.Errorf("%s belongs to %d:%d", e.Name(), owner.Uid, owner.Gid)
+		}
+	}
+}
+
 // FuzzLoad spoils a saved file, four bytes of data an edit: three say where, one
 // is what stands there then. Loading it is refused, or gives a lesson that is
 // whole; the one in hand is the same until then.
@@ -621,7 +866,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		before := l.Contents()
-		err := l.edit(Load{path})
+		err := l.edit(Load{Path: path})
 		switch {
 		case err == nil:
 			if c := l.Contents(); c.Presses != 2 || c.Frames != 3 {
@@ -637,3 +882,8 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// writeProtected is a disk that nothing can be written on.
+type writeProtected struct{ system }
+
+func (writeProtected) Writable(string) error { return syscall.EROFS }

@@ -12,7 +12,7 @@ import (
 
 // Unreachable says what no program can erase, for people who have just erased
 // everything.
-const Unreachable = "A memory card or stick may hold copies of what was overwritten in places that no program can reach; " +
+const Unreachable = "A memory card or stick may hold copies of what was overwritten, and of what was free before, in places that no program can reach; " +
 	"files that were saved elsewhere are not touched. To be sure, destroy the card."
 
 // carryOut erases in an order that a pulled plug cannot turn round: while the
@@ -27,6 +27,9 @@ func (Erase) carryOut(s *Store) (Result, error) {
 	}
 	if s.lock == nil {
 		return fail(&finding{ErrReadOnly, "the folder cannot be written"})
+	}
+	if err := s.erasable(); err != nil {
+		return Result{}, err
 	}
 	if s.db != nil {
 		s.db.Close() // whatever it could not write is erased anyway
@@ -56,13 +59,11 @@ func (s *Store) finishErasing() error {
 	} else if err != nil {
 		return err
 	}
-	s.contents = &contents{revision: s.contents.revision} // numbers are not given again
-	paths, err := s.beside("-wal", newSuffix, backupSuffix, versionSuffix, damagedSuffix, newerSuffix, stagedSuffix)
+	// Numbers are not given again; and that teaching is locked was not taught.
+	s.contents = &contents{revision: s.contents.revision, locked: s.contents.locked}
+	paths, err := s.everything()
 	if err != nil {
 		return err
-	}
-	for _, suffix := range besides() {
-		paths = append(paths, s.path+suffix)
 	}
 	for _, path := range paths {
 		if err := shred(s.disk, path); err != nil {
@@ -78,6 +79,64 @@ func (s *Store) finishErasing() error {
 	return s.disk.SyncDir(filepath.Dir(s.path))
 }
 
+// everything lists the files to erase.
+func (s *Store) everything() ([]string, error) {
+	paths, err := s.beside("-wal", newSuffix, backupSuffix, versionSuffix, damagedSuffix, newerSuffix, stagedSuffix)
+	for _, suffix := range besides() {
+		paths = append(paths, s.path+suffix)
+	}
+	return paths, err
+}
+
+// erasable reports what nobody could erase, before anything is: a folder or a
+// link that somebody gave such a name.
+func (s *Store) erasable() error {
+	paths, err := s.everything()
+	if err != nil {
+		return s.explain("erasing", err)
+	}
+	for _, path := range paths {
+		info, err := s.disk.Lstat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return s.explain("erasing", err)
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("lesson file %s: %s is a folder or a link, and no file of its own; nothing was erased: move it away", s.path, path)
+		}
+	}
+	return nil
+}
+
+// EraseFile erases everything of a lesson file as Erase does, whatever the file
+// is like, while no box has it open (ErrInUse). No new one is begun if it could
+// not be read.
+func EraseFile(o Options) error {
+	s, err := newStore(o)
+	if err != nil {
+		return err
+	}
+	if err = s.open(); err == nil {
+		_, err = s.Edit(AnyRevision, Erase{})
+		return errors.Join(err, s.Close())
+	}
+	defer s.unlock()
+	if s.lock == nil {
+		return err
+	}
+	if err := s.erasable(); err != nil {
+		return err
+	}
+	err = mark(s.disk, s.path+erasingSuffix)
+	if err == nil {
+		err = s.finishErasing()
+	}
+	if err != nil {
+		return s.explain("erasing", err)
+	}
+	return nil
+}
+
 // mark makes an empty file durably.
 func mark(d disk, path string) error {
 	f, err := d.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
@@ -89,6 +148,10 @@ func mark(d disk, path string) error {
 	}
 	return d.SyncDir(filepath.Dir(path))
 }
+
+// Shred overwrites a copy of a lesson with zeros, where it lies on the disk, and
+// removes it. One that is not there is no error.
+func Shred(path string) error { return shred(system{}, path) }
 
 // shred overwrites a file with zeros, where it lies on the disk, and removes it.
 // One that is not there is no error.

@@ -92,18 +92,37 @@ func writeAhead(c *sqlite3.SQLiteConn) error {
 // Without a log none may be made, which is what immutable says.
 func openForReading(d disk, path string) (*sql.DB, error) {
 	vfs, lockless := d.VFS()
-	_, err := d.Lstat(path + "-wal")
+	logged, err := hasLog(d, path)
 	switch {
-	case err == nil:
+	case err != nil:
+		return nil, err
+	case logged:
 		return open(path, "mode=ro&vfs="+lockless, func(c *sqlite3.SQLiteConn) error {
 			// SQLite removes a log that it can read nothing from.
 			_ = c.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1) // not every VFS can
 			return nil
 		}), nil
-	case errors.Is(err, fs.ErrNotExist):
-		return open(path, "mode=ro&immutable=1&vfs="+vfs), nil
 	}
-	return nil, err
+	return open(path, "mode=ro&immutable=1&vfs="+vfs), nil
+}
+
+// hasLog reports whether a file is to be read with what is in its log. It is not
+// if the plug was pulled while the file was given its first one, before anything
+// in it was promised: a rollback journal is there then, which SQLite wants to
+// write before it reads.
+func hasLog(d disk, path string) (bool, error) {
+	log, err := d.Lstat(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) || err == nil && log.Size() == 0 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = d.Lstat(path + "-journal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
 }
 
 // inTx runs f in a transaction, and undoes it if f fails.

@@ -266,13 +266,9 @@ func provenance(tx *sql.Tx, by inference.Provenance) (int64, error) {
 // operation writes down what is being done to a lesson, and returns the
 // revision that it leads to.
 func (s *Store) operation(tx *sql.Tx, lesson int64, kind, target string) (int64, error) {
-	m := s.now()
-	var wall any
-	if !m.Wall.IsZero() {
-		wall = m.Wall.UnixNano()
-	}
+	boot, since, wall := s.now().columns()
 	return insert(tx, `INSERT INTO operation (lesson, kind, target, boot, since_ns, wall_ns) VALUES (?, ?, ?, ?, ?, ?)`,
-		lesson, kind, target, m.Boot, m.Since.Nanoseconds(), wall)
+		lesson, kind, target, boot, since, wall)
 }
 
 // insert adds a row and returns its sequence number.

@@ -30,6 +30,15 @@ type Kept struct {
 	Aside    bool   // it was put away by itself, because it could not be compared
 }
 
+// Removed says of a lesson that it was removed for good to make room.
+func (k *Kept) Removed() string {
+	which := "one"
+	if k.Name != "" {
+		which = fmt.Sprintf("%q", k.Name)
+	}
+	return fmt.Sprintf("of the lessons put away %s with %d presses was removed for good, since only %d are kept", which, k.Presses, maxKept)
+}
+
 // Kept lists the lessons that were put away, the last one first.
 func (s *Store) Kept() ([]Kept, error) {
 	var kept []Kept
@@ -86,22 +95,19 @@ func readKept(q querier, seq int64) (*Kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What put it away is the first operation of the lesson that came after it,
-	// which may be gone.
 	var kind, boot string
 	var since int64
 	var wall sql.NullInt64
-	err = q.QueryRow(`SELECT kind, boot, since_ns, wall_ns FROM operation WHERE target = ? AND kind IN (?, ?, ?, ?)
-		AND lesson <> ? ORDER BY seq DESC LIMIT 1`, k.ID, opNew, opAside, opRestore, opLoad, seq).Scan(&kind, &boot, &since, &wall)
+	err = q.QueryRow(`SELECT kind, boot, since_ns, wall_ns FROM away WHERE lesson = ?`, seq).Scan(&kind, &boot, &since, &wall)
 	if errors.Is(err, sql.ErrNoRows) {
-		return k, nil
+		return k, nil // it is in hand
 	}
 	k.Away, k.Aside = moment(boot, since, wall), kind == opAside
 	return k, err
 }
 
 func (New) carryOut(s *Store) (Result, error) {
-	return s.edit(func(tx *sql.Tx) (*done, error) { return s.replace(tx, opNew, s.begin) })
+	return s.edit(func(tx *sql.Tx) (*done, error) { return s.replace(tx, opNew, nil, s.begin) })
 }
 
 // PutAside begins an empty lesson as New does, because the one in hand cannot
@@ -123,7 +129,7 @@ func (s *Store) PutAside(in inference.Space) (Result, error) {
 				return nil, err
 			}
 		}
-		return s.replace(tx, opAside, s.begin)
+		return s.replace(tx, opAside, nil, s.begin)
 	})
 }
 
@@ -136,8 +142,9 @@ func asideName(m Moment) string {
 }
 
 // replace puts the lesson in hand away, as New says, and takes another one in
-// hand, which next makes or brings. The operation belongs to that one.
-func (s *Store) replace(tx *sql.Tx, kind string, next func(*sql.Tx) (int64, error)) (*done, error) {
+// hand, which next makes or brings; if in is set it must be comparable there. The
+// operation belongs to that one.
+func (s *Store) replace(tx *sql.Tx, kind string, in *inference.Space, next func(*sql.Tx) (int64, error)) (*done, error) {
 	old := s.contents
 	d := &done{erased: true}
 	presses, kept := old.presses(), old.kept
@@ -145,24 +152,47 @@ func (s *Store) replace(tx *sql.Tx, kind string, next func(*sql.Tx) (int64, erro
 		kept-- // one comes back
 	}
 	if presses > 0 && (kept < maxKept || presses >= displacesFrom) {
-		if err := s.putAway(tx, old.seq); err != nil {
+		if err := s.putAway(tx, old.seq, kind); err != nil {
 			return nil, err
 		}
-	} else if _, err := tx.Exec(`DELETE FROM lesson WHERE seq = ?`, old.seq); err != nil {
-		return nil, err
+	} else {
+		if presses > 0 {
+			k, err := readKept(tx, old.seq)
+			if err != nil {
+				return nil, err
+			}
+			d.gone = k
+		}
+		if _, err := tx.Exec(`DELETE FROM lesson WHERE seq = ?`, old.seq); err != nil {
+			return nil, err
+		}
 	}
 	seq, err := next(tx)
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.Exec(`DELETE FROM lesson WHERE seq IN
-		(SELECT seq FROM lesson WHERE kept IS NOT NULL ORDER BY kept DESC LIMIT -1 OFFSET ?)`, maxKept)
-	if err != nil {
+	var oldest int64
+	err = tx.QueryRow(`SELECT seq FROM lesson WHERE kept IS NOT NULL ORDER BY kept DESC LIMIT 1 OFFSET ?`, maxKept).Scan(&oldest)
+	if err == nil {
+		if d.gone, err = readKept(tx, oldest); err == nil {
+			_, err = tx.Exec(`DELETE FROM lesson WHERE seq = ?`, oldest)
+		}
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
 	op, err := s.operation(tx, seq, kind, old.id)
 	if err != nil {
 		return nil, err
+	}
+	if in != nil {
+		c, err := load(tx)
+		if err != nil {
+			return nil, err
+		}
+		if n := c.coverage(*in); n.Lost > 0 && n.Have+n.Pending == 0 {
+			return nil, fmt.Errorf("that lesson was taught with another model or another view of the camera, and its pictures are not there to learn it again (%w): go back to that model and view first", ErrSpace)
+		}
 	}
 	if d.step, err = readStep(tx, op); err != nil {
 		return nil, err
@@ -175,8 +205,12 @@ func (s *Store) replace(tx *sql.Tx, kind string, next func(*sql.Tx) (int64, erro
 }
 
 // putAway keeps the lesson in hand as the newest of the kept ones.
-func (s *Store) putAway(tx *sql.Tx, lesson int64) error {
+func (s *Store) putAway(tx *sql.Tx, lesson int64, kind string) error {
 	_, err := tx.Exec(`UPDATE lesson SET kept = (SELECT ifnull(max(kept), 0) + 1 FROM lesson) WHERE seq = ?`, lesson)
+	if err == nil {
+		boot, since, wall := s.now().columns()
+		_, err = tx.Exec(`INSERT INTO away (lesson, kind, boot, since_ns, wall_ns) VALUES (?, ?, ?, ?, ?)`, lesson, kind, boot, since, wall)
+	}
 	if err != nil || s.pictures == KeepAlways {
 		return err
 	}
@@ -204,8 +238,11 @@ func (e Restore) carryOut(s *Store) (Result, error) {
 		case err != nil:
 			return nil, err
 		}
-		return s.replace(tx, opRestore, func(tx *sql.Tx) (int64, error) {
+		return s.replace(tx, opRestore, e.In, func(tx *sql.Tx) (int64, error) {
 			_, err := tx.Exec(`UPDATE lesson SET kept = NULL WHERE seq = ?`, seq)
+			if err == nil {
+				_, err = tx.Exec(`DELETE FROM away WHERE lesson = ?`, seq)
+			}
 			return seq, err
 		})
 	})
@@ -222,13 +259,18 @@ const settingLocked = "locked" // there while teaching is locked
 // again, whoever begins anew meanwhile. The errors are those of Writable.
 func (s *Store) SetLocked(locked bool) error {
 	return s.write("locking or unlocking", func(tx *sql.Tx) (func(), error) {
-		query := `DELETE FROM setting WHERE name = ?`
-		if locked {
-			query = `INSERT INTO setting (name, value) VALUES (?, 1) ON CONFLICT DO NOTHING`
-		}
-		_, err := tx.Exec(query, settingLocked)
-		return func() { s.contents.locked = locked }, err
+		return func() { s.contents.locked = locked }, enterLocked(tx, locked)
 	})
+}
+
+// enterLocked writes the setting.
+func enterLocked(tx *sql.Tx, locked bool) error {
+	query := `DELETE FROM setting WHERE name = ?`
+	if locked {
+		query = `INSERT INTO setting (name, value) VALUES (?, 1) ON CONFLICT DO NOTHING`
+	}
+	_, err := tx.Exec(query, settingLocked)
+	return err
 }
 
 // A Press is one push of a button.

@@ -923,7 +923,7 @@ func (r *modelRun) restore() {
 		next = kept[r.IntN(len(kept))]
 		id = next.id
 	}
-	r.edit(Restore{id}, want, opRestore, func(got Result) {
+	r.edit(Restore{Lesson: id}, want, opRestore, func(got Result) {
 		r.putAway(next, got)
 		r.entry(&mEntry{kind: opRestore})
 	})
@@ -942,7 +942,7 @@ func (r *modelRun) load() {
 		want = ErrFile
 		path = filepath.Join(r.outside, []string{"absent", "garbage"}[r.IntN(2)])
 	}
-	r.edit(Load{path}, want, opLoad, func(got Result) {
+	r.edit(Load{Path: path}, want, opLoad, func(got Result) {
 		next := (&model{hand: r.saved}).clone().hand
 		next.id, next.undo, next.redo, next.all = got.Contents.Lesson, nil, nil, next.state.presses()
 		r.fresh(next.id, "a loaded lesson")
@@ -1115,7 +1115,9 @@ func (r *modelRun) erase() {
 		if names := r.files(); !slices.Equal(names, []string{"lesson.db", "lesson.db.lock"}) && !slices.Equal(names, []string{"lesson.db", "lesson.db-wal", "lesson.db.lock"}) {
 			r.fail("after erasing there are %v", names)
 		}
+		locked := r.m.locked
 		r.start()
+		r.m.locked = locked
 	})
 }
 

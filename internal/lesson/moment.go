@@ -25,6 +25,14 @@ func moment(boot string, since int64, wall sql.NullInt64) Moment {
 	return m
 }
 
+// columns is the reverse of moment.
+func (m Moment) columns() (boot string, since int64, wall sql.NullInt64) {
+	if !m.Wall.IsZero() {
+		wall = sql.NullInt64{Int64: m.Wall.UnixNano(), Valid: true}
+	}
+	return m.Boot, m.Since.Nanoseconds(), wall
+}
+
 // SystemMoment reads the clocks of this machine.
 func SystemMoment() Moment {
 	var m Moment

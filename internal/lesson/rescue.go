@@ -165,6 +165,9 @@ func (s *Store) rescue(to, backup string) error {
 			if err == nil {
 				_, err = tx.Exec(`UPDATE lesson SET kept = ? WHERE seq = ?`, place+1, to)
 			}
+			if err == nil {
+				err = copyAway(db, seq, tx, to)
+			}
 			if err != nil {
 				return err
 			}
@@ -185,6 +188,20 @@ func (s *Store) rescue(to, backup string) error {
 	})
 }
 
+// copyAway copies when a lesson was put away.
+func copyAway(from querier, seq int64, tx *sql.Tx, to int64) error {
+	return each(from, func(r *sql.Rows) error {
+		var kind, boot string
+		var since int64
+		var wall sql.NullInt64
+		if err := r.Scan(&kind, &boot, &since, &wall); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO away (lesson, kind, boot, since_ns, wall_ns) VALUES (?, ?, ?, ?, ?)`, to, kind, boot, since, wall)
+		return err
+	}, `SELECT kind, boot, since_ns, wall_ns FROM away WHERE lesson = ?`, seq)
+}
+
 // write writes a lesson in hand to a new file. It returns the examples there by
 // their sequence numbers here.
 func (c *contents) write(s *Store, tx *sql.Tx) (map[int64]example, error) {
@@ -202,10 +219,8 @@ func (c *contents) write(s *Store, tx *sql.Tx) (map[int64]example, error) {
 	if _, err := tx.Exec(`INSERT INTO description (lesson, name, note) VALUES (?, ?, ?)`, lesson, c.name, c.note); err != nil {
 		return nil, err
 	}
-	if c.locked {
-		if _, err := tx.Exec(`INSERT INTO setting (name, value) VALUES (?, 1)`, settingLocked); err != nil {
-			return nil, err
-		}
+	if err := enterLocked(tx, c.locked); err != nil {
+		return nil, err
 	}
 	by, err := provenance(tx, inference.Provenance{}) // memory does not know it
 	if err != nil {

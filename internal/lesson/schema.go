@@ -147,6 +147,16 @@ CREATE TABLE description (
 	` + sum("lesson, name, note") + `
 );
 
+-- When a lesson was put away, and by what kind of operation.
+CREATE TABLE away (
+	lesson   INTEGER PRIMARY KEY REFERENCES lesson ON DELETE CASCADE,
+	kind     TEXT NOT NULL,
+	boot     TEXT NOT NULL,
+	since_ns INTEGER NOT NULL,
+	wall_ns  INTEGER,
+	` + sum("lesson, kind, boot, since_ns, wall_ns") + `
+);
+
 -- Embeddings in other spaces than that of the live frame, made from the
 -- picture.
 CREATE TABLE recomputed (
@@ -262,7 +272,7 @@ func spoiltRows(q querier, table string) (n int, err error) {
 func tables(version int) []string {
 	all := []string{"lesson", "operation", "class", "press", "space", "provenance", "example"}
 	if version >= 2 {
-		all = append(all, "change", "description", "recomputed", "setting")
+		all = append(all, "change", "description", "away", "recomputed", "setting")
 	}
 	return all
 }
@@ -286,7 +296,7 @@ func verifySchema(q querier, version int) error {
 func schemas() []string {
 	return []string{
 		"63f2fed762b105553926ab11cd1abb3c485dc0904ed5abc6039d83104578996a",
-		"fa212c1f336a3777449154dab4ec088a09aac0f22383b41ca2bfd67256dfb525",
+		"52d9fec5aa08f40db9a7ee4de97a4f451f72009ab87bc7807c8190fec77ace22",
 	}
 }
 

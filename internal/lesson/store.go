@@ -167,6 +167,9 @@ func (s *Store) open() error {
 			return fault
 		}
 	}
+	if fault != nil && version != 0 && version < len(migrations()) {
+		return fault // it was not led on, so it cannot be understood
+	}
 	s.fault = fault
 	if fault != nil && read != nil {
 		s.contents = read
@@ -284,6 +287,11 @@ func (s *Store) openForWriting(missing bool, version, spoilt int) error {
 	s.clean()
 	s.fitter = head.Fitter{} // it knows the examples of another file
 	s.saved, s.backed = s.backups()
+	if s.service {
+		if err := s.keepTo(); err != nil {
+			return fail(err)
+		}
+	}
 	if spoilt > 0 {
 		s.notice = &Notice{
 			Cause: s.explain("reading it", spoiltPictures(spoilt)),
@@ -291,6 +299,35 @@ func (s *Store) openForWriting(missing bool, version, spoilt int) error {
 		}
 	}
 	return nil
+}
+
+// keepTo removes the pictures that the policy does not keep any more.
+func (s *Store) keepTo() error {
+	query := `DELETE FROM picture`
+	switch s.pictures {
+	case KeepAlways:
+		return nil
+	case KeepLesson:
+		query += ` WHERE example IN (SELECT example.seq FROM example JOIN press ON press.seq = example.press
+			JOIN class ON class.seq = press.class JOIN lesson ON lesson.seq = class.lesson WHERE kept IS NOT NULL)`
+	}
+	var n int64
+	err := inTx(s.db, func(tx *sql.Tx) error {
+		r, err := tx.Exec(query)
+		if err == nil {
+			n, err = r.RowsAffected()
+		}
+		return err
+	})
+	if err != nil || n == 0 {
+		return err
+	}
+	s.clean()
+	if s.backed != "" {
+		s.backed = outdated
+	}
+	s.contents, err = load(s.db)
+	return err
 }
 
 // leadOn brings a file of an older version to the current one. A copy of it is
@@ -351,8 +388,10 @@ func (s *Store) create() error {
 		if err != nil {
 			return err
 		}
-		_, err = s.operation(tx, seq, opBegin, "")
-		return err
+		if _, err = s.operation(tx, seq, opBegin, ""); err != nil {
+			return err
+		}
+		return enterLocked(tx, s.contents.locked)
 	})
 }
 

@@ -18,6 +18,8 @@ const (
 	maxLoadBytes  = 1 << 30
 	maxLoadFrames = 100_000
 	maxLoadText   = 300 // bytes of a name of a tensor, a back end or the like
+	// maxLoadValues bounds what is held in memory: 60,000 frames of 1024 values.
+	maxLoadValues = 60 << 20
 )
 
 // A Check tells what a lesson file holds.
@@ -413,6 +415,7 @@ func (m seqs) insert(tx *sql.Tx, old int64, query string, args ...any) error {
 type foreign struct {
 	spaces map[int64]*space
 	frames int
+	values int // of their embeddings
 }
 
 func (f *foreign) refuse(format string, args ...any) error {
@@ -478,6 +481,9 @@ func (f *foreign) embedding(space int64, q []byte) error {
 	if f.frames++; f.frames > 2*maxLoadFrames {
 		return f.refuse("it has more than %d examples", maxLoadFrames)
 	}
+	if f.values += len(q); f.values > maxLoadValues {
+		return f.refuse("its embeddings have more than %d values", maxLoadValues)
+	}
 	s := f.spaces[space]
 	if !s.fits(q) {
 		return f.refuse("an embedding of %d values does not fit its space", len(q))
@@ -512,7 +518,7 @@ func (e Load) carryOut(s *Store) (Result, error) {
 	}
 	defer db.Close()
 	return s.edit(func(tx *sql.Tx) (*done, error) {
-		return s.replace(tx, opLoad, func(tx *sql.Tx) (int64, error) {
+		return s.replace(tx, opLoad, e.In, func(tx *sql.Tx) (int64, error) {
 			t := transfer{from: db, to: tx, pictures: s.pictures != KeepNever, id: sameID}
 			return t.inHand()
 		})
@@ -572,6 +578,8 @@ func sameID(id string) string { return id }
 // removeFile removes a file of SQLite's with what lies beside it.
 func removeFile(d disk, path string) {
 	for _, suffix := range besides() {
-		d.Remove(path + suffix) // what is left is removed by the next erase
+		if err := shred(d, path+suffix); err != nil {
+			d.Remove(path + suffix) // what is left is removed by the next erase
+		}
 	}
 }

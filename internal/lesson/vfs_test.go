@@ -240,7 +240,7 @@ func deedSave() deed {
 
 func deedLoad() deed {
 	return deed{"load", func(r *diskRun) error {
-		_, err := r.store.Edit(AnyRevision, Load{r.path(diskSaved)})
+		_, err := r.store.Edit(AnyRevision, Load{Path: r.path(diskSaved)})
 		return err
 	}}
 }
