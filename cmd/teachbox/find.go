@@ -90,10 +90,14 @@ func (f boxFlags) running(ctx context.Context, top *cli, s std) (*reached, error
 		switch {
 		case err == nil:
 			conn.Close()
+			client := api.NewClient(dial)
+			if err := answers(ctx, client); err != nil {
+				client.Close()
+				return nil, fmt.Errorf("control socket %s: %w", p.socket, err)
+			}
 			if p.what != "" {
 				fmt.Fprintf(s.err, "teachbox: this is %s, in %s\n", p.what, filepath.Dir(p.socket))
 			}
-			client := api.NewClient(dial)
 			return &reached{client, func() error { client.Close(); return nil }}, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -111,6 +115,20 @@ func (f boxFlags) running(ctx context.Context, top *cli, s std) (*reached, error
 	return nil, cmp.Or(denied, errNoBox)
 }
 
+// answers asks a box how it is, which it says at once unless it hangs.
+func answers(ctx context.Context, c *api.Client) error {
+	within, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err := c.Snapshot(within)
+	if _, refused := errors.AsType[*api.Error](err); err == nil || refused {
+		return nil
+	}
+	if ctx.Err() == nil && within.Err() != nil {
+		return fmt.Errorf("a box has it open, but does not answer within %v (wait a moment; if it stays so, restart the box: systemctl restart teachbox)", answerWithin)
+	}
+	return fmt.Errorf("%w (try again, or restart the box)", err)
+}
+
 // reach finds a box that runs or, if there is none, opens the lesson itself,
 // under its lock. With begin a lesson that is not there is begun.
 func (f boxFlags) reach(ctx context.Context, top *cli, s std, begin bool) (*reached, error) {
@@ -118,31 +136,46 @@ func (f boxFlags) reach(ctx context.Context, top *cli, s std, begin bool) (*reac
 	if _, named := f.named(); err == nil || !errors.Is(err, errNoBox) || named {
 		return r, err
 	}
-	cfg, err := top.config()
+	at, err := f.alone(top)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := stateFolder(f.State, false, cfg)
-	if err == nil {
-		dir, err = filepath.Abs(dir) // SQLite wants it
+	dir := filepath.Dir(at.Path)
+	if _, err := os.Lstat(at.Path); errors.Is(err, fs.ErrNotExist) && !begin {
+		return nil, noLesson(dir)
 	}
+	store, err := lesson.Open(at)
 	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, lessonFile)
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && !begin {
-		return nil, fmt.Errorf("no box runs, and there is no lesson in %s (start a box: teachbox run, or name the folder of a lesson: --state DIR)", dir)
-	}
-	store, err := lesson.Open(lesson.Options{Path: path, KeepPictures: keepPictures(cfg.Lesson.KeepPictures)})
-	switch {
-	case errors.Is(err, lesson.ErrInUse):
-		return nil, fmt.Errorf("lesson in %s: a box has it open, but does not answer (try again in a moment; if it stays so, restart the box)", dir)
-	case err != nil:
-		return nil, err
+		return nil, inUse(dir, err)
 	}
 	server := api.New(&lessonAlone{store: store}, api.Options{
 		Identity: api.Identity{Version: version(), State: dir, PID: os.Getpid()},
 		TempDir:  dir,
 	})
 	return &reached{api.NewLocalClient(server), store.Close}, nil
+}
+
+// alone says where the lesson is while no box runs.
+func (f boxFlags) alone(top *cli) (lesson.Options, error) {
+	cfg, err := top.config()
+	if err != nil {
+		return lesson.Options{}, err
+	}
+	dir, err := stateFolder(f.State, false, cfg)
+	if err == nil {
+		dir, err = filepath.Abs(dir) // SQLite wants it
+	}
+	return lesson.Options{Path: filepath.Join(dir, lessonFile), KeepPictures: keepPictures(cfg.Lesson.KeepPictures)}, err
+}
+
+func noLesson(dir string) error {
+	return fmt.Errorf("no box runs, and there is no lesson in %s (start a box: teachbox run, or name the folder of a lesson: --state DIR)", dir)
+}
+
+// inUse says plainly who has a lesson open, if it is that.
+func inUse(dir string, err error) error {
+	if errors.Is(err, lesson.ErrInUse) {
+		return fmt.Errorf("lesson in %s: a box that does not answer or another command has it open (try again in a moment; if it stays so, restart the box)", dir)
+	}
+	return err
 }

@@ -121,7 +121,7 @@ func TestTwoAtOnce(t *testing.T) {
 				looked.Wait()
 			}
 			h.ServeHTTP(w, r)
-			if r.Method == http.MethodGet {
+			if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/lesson") {
 				looked.Done()
 			}
 		})
@@ -163,6 +163,25 @@ func TestHeldByAnother(t *testing.T) {
 	defer store.Close()
 	code, _, errs := command(t.Context(), "--config", emptyConfig(t), "lesson", "show", "--state", dir)
 	if code != exitFailed || !strings.Contains(errs, "does not answer") || strings.Count(errs, "\n") != 1 {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// TestHangs lets a box take the connection up and say nothing.
+func TestHangs(t *testing.T) {
+	dir := taughtFolder(t)
+	ended := make(chan struct{})
+	serve(t, dir, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-r.Context().Done():
+			case <-ended:
+			}
+		})
+	})
+	t.Cleanup(func() { close(ended) }) // before the server is
+	code, _, errs := command(t.Context(), "--config", emptyConfig(t), "status", "--once", "--state", dir)
+	if code != exitFailed || !strings.Contains(errs, "does not answer within 10s") || strings.Count(errs, "\n") != 1 {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }

@@ -116,7 +116,13 @@ func nameOf(k api.Class) string {
 // findClass finds what a person calls a class: 1 to 8, nothing, or its name.
 func findClass(in api.InHand, text string) (device.Button, error) {
 	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= device.MaxSlots {
-		return device.Button(n - 1), nil
+		b := device.Button(n - 1)
+		for _, k := range in.Contents.Classes {
+			if k.Name == text && k.Button != b.String() {
+				return 0, fmt.Errorf("class %q: is that button %d, or %s, which is called so? (say %q or %q)", text, n, k.Button, b, k.Button)
+			}
+		}
+		return b, nil
 	}
 	if b, err := api.ParseButton(strings.ToLower(text)); err == nil {
 		return b, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,7 @@ func (c *lessonCheckCmd) check(ctx context.Context, s std, r *reached, file stri
 		if i == 0 {
 			what = "in hand"
 		}
-		fmt.Fprintf(s.out, "%s: %s (kept pictures: %d)\n", titled(what, k.Name), amounts(k.Classes, k.Presses, k.Frames), k.Pictures)
+		fmt.Fprintf(s.out, "%s: %s (kept pictures: %d)\n", titled(what, k.Name), amounts(len(k.Classes), k.Presses, k.Frames), k.Pictures)
 	}
 	return nil
 }
@@ -139,12 +140,19 @@ func (c *lessonEraseCmd) Run(ctx context.Context, top *cli, s std) error {
 	if !c.Yes && !isTerminal(s.in) {
 		return usageError{errors.New("lesson erase: nobody can be asked (say --yes if you are sure)")}
 	}
-	return c.with(ctx, top, s, func(r *reached) error {
+	r, err := c.running(ctx, top, s)
+	if _, named := c.named(); errors.Is(err, errNoBox) && !named {
+		return c.alone(top, s)
+	}
+	if err != nil {
+		return err
+	}
+	return r.use(func(r *reached) error {
 		in, err := r.Lesson(ctx)
 		if err != nil {
 			return err
 		}
-		if sure, err := c.sure(s, in); err != nil || !sure {
+		if sure, err := c.sure(s, amounts(len(in.Contents.Classes), in.Contents.Presses, in.Contents.Frames), in.Contents.Kept); err != nil || !sure {
 			return err
 		}
 		done, err := r.Erase(ctx, in.Contents.Revision, in.Contents.Lesson)
@@ -155,14 +163,44 @@ func (c *lessonEraseCmd) Run(ctx context.Context, top *cli, s std) error {
 	})
 }
 
+// alone erases while no box runs, whatever the lesson is like. A box may start
+// while somebody is asked, and is not erased then.
+func (c *lessonEraseCmd) alone(top *cli, s std) error {
+	at, err := c.boxFlags.alone(top)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(at.Path)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return noLesson(dir)
+	}
+	inHand, kept := "one that cannot be read", 0
+	if _, err := os.Lstat(at.Path); err == nil {
+		// What there is may need no more than reading.
+		if store, err := lesson.Open(at); err == nil {
+			in := store.Contents()
+			inHand, kept = amounts(len(in.Classes), in.Presses, in.Frames), in.Kept
+			store.Close()
+		}
+	}
+	if sure, err := c.sure(s, inHand, kept); err != nil || !sure {
+		return err
+	}
+	if err := lesson.EraseFile(at); err != nil {
+		return inUse(dir, err)
+	}
+	_, err = fmt.Fprintln(s.out, "erased everything.", lesson.Unreachable)
+	return err
+}
+
 // sure asks, and reports whether the person wants it.
-func (c *lessonEraseCmd) sure(s std, in api.InHand) (bool, error) {
+func (c *lessonEraseCmd) sure(s std, inHand string, kept int) (bool, error) {
 	if c.Yes {
 		return true, nil
 	}
 	fmt.Fprintf(s.out, "Everything that was ever taught will be erased: the lesson in hand (%s), the %s put away, and all backups.\n"+
 		"This cannot be undone. %s\nWrite erase to go on: ",
-		amounts(in.Contents.Classes, in.Contents.Presses, in.Contents.Frames), count(in.Contents.Kept, "lesson", "lessons"), lesson.Unreachable)
+		inHand, count(kept, "lesson", "lessons"), lesson.Unreachable)
 	answer, err := bufio.NewReader(s.in).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return false, err

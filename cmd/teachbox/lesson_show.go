@@ -36,7 +36,7 @@ func (c *lessonShowCmd) Run(ctx context.Context, top *cli, s std) error {
 // of its presses.
 func showLesson(w io.Writer, in api.InHand, now lesson.Moment) error {
 	c := in.Contents
-	fmt.Fprintln(w, titled("lesson", c.Name)+":", amounts(c.Classes, c.Presses, c.Frames))
+	fmt.Fprintln(w, titled("lesson", c.Name)+":", amounts(len(c.Classes), c.Presses, c.Frames))
 	if c.Note != "" {
 		fmt.Fprintln(w, c.Note)
 	}
@@ -71,12 +71,12 @@ func titled(what, name string) string {
 
 // amounts is how much was taught. Each example is a picture for people, whether
 // the picture is kept or not.
-func amounts(classes []api.Class, presses, frames int) string {
-	if len(classes) == 0 {
+func amounts(classes, presses, frames int) string {
+	if classes == 0 {
 		return "nothing was taught yet"
 	}
 	return strings.Join([]string{
-		count(len(classes), "class", "classes"), count(presses, "press", "presses"), count(frames, "picture", "pictures"),
+		count(classes, "class", "classes"), count(presses, "press", "presses"), count(frames, "picture", "pictures"),
 	}, ", ")
 }
 
@@ -141,7 +141,7 @@ func listLessons(w io.Writer, kept []api.Kept, now lesson.Moment) error {
 		if k.Aside {
 			away += ", by itself: it was taught with another model or view"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", i+1, short[i], k.Name, away, amounts(k.Classes, k.Presses, k.Frames))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", i+1, short[i], k.Name, away, amounts(len(k.Classes), k.Presses, k.Frames))
 	}
 	return t.Flush()
 }

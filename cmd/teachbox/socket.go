@@ -20,9 +20,9 @@ const controlName = "control.sock"
 // controlMode lets the user of the box and its group speak to it.
 const controlMode = 0o660
 
-// answerWithin is how long a box may take to take a connection up, which its
-// kernel does for it.
-const answerWithin = 2 * time.Second
+// answerWithin is how long a box may take to say how it is, which it does at
+// once unless it hangs or its machine is very busy.
+const answerWithin = 10 * time.Second
 
 // A folder is an open folder, by which files in it have a short name: the
 // address of a socket holds 107 bytes, and folders may be anywhere.

@@ -141,7 +141,7 @@ func statusLines(s api.Snapshot) []string {
 		parts = append(parts, "sees "+v)
 	}
 	c := s.Contents
-	parts = append(parts, titled("lesson", c.Name)+": "+amounts(c.Classes, c.Presses, c.Frames))
+	parts = append(parts, titled("lesson", c.Name)+": "+amounts(len(c.Classes), c.Presses, c.Frames))
 	if s.Hint && len(s.Health) == 0 && s.Looks > 0 && !s.Locked {
 		parts = append(parts, "it asks for the empty desk: clear it, then tap nothing")
 	}

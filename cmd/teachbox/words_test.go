@@ -53,6 +53,22 @@ func TestFindClass(t *testing.T) {
 	}
 }
 
+// Digits are names that a class of digits has.
+func TestFindDigit(t *testing.T) {
+	in := inHand()
+	in.Contents.Classes[1].Name = "3"
+	if b, err := findClass(in, "3"); err == nil || !strings.Contains(err.Error(), `"class 3" or "class 2"`) {
+		t.Errorf("%v, %v", b, err)
+	}
+	if b, err := findClass(in, "class 3"); err != nil || b != 2 {
+		t.Errorf("%v, %v", b, err)
+	}
+	in.Contents.Classes[1].Name = "2"
+	if b, err := findClass(in, "2"); err != nil || b != 1 {
+		t.Errorf("%v, %v", b, err)
+	}
+}
+
 func TestFindPress(t *testing.T) {
 	for text, want := range map[string]string{
 		"0193-aaab-2222": "0193-aaab-2222", // whole

@@ -254,7 +254,7 @@ func TestNextSteps(t *testing.T) {
 }
 
 func unlimited(s *Server) *Server {
-	s.commands.SetLimit(rate.Inf)
+	s.requests.SetLimit(rate.Inf)
 	return s
 }
 

@@ -173,9 +173,6 @@ func (o restore) edit() (lesson.Edit, error) { return lesson.Restore{Lesson: o.L
 
 // postCommand carries out a command.
 func (s *Server) postCommand(w http.ResponseWriter, r *http.Request) error {
-	if !s.commands.Allow() {
-		return &Error{Status: http.StatusTooManyRequests, Code: CodeTooMany, Message: fmt.Sprintf("more than %d commands a second: wait a second", perSecond)}
-	}
 	switch name := r.PathValue("name"); name {
 	case "lock", "unlock":
 		return s.setting(w, r, func(ctx context.Context) error { return s.box.SetLocked(ctx, name == "lock") })
@@ -258,6 +255,9 @@ func (s *Server) edit(w http.ResponseWriter, r *http.Request, revision int64, e 
 	if result.Kept != nil {
 		d.Kept = new(keptOf(*result.Kept))
 	}
+	if result.Gone != nil {
+		d.Gone = new(keptOf(*result.Gone))
+	}
 	return reply(w, d)
 }
 
@@ -290,6 +290,9 @@ func doneEdit(e lesson.Edit, r *lesson.Result) string {
 	what, kept := r.Step.What, ""
 	if r.Kept != nil {
 		kept = "; the one before is kept"
+	}
+	if r.Gone != nil {
+		kept += "; " + r.Gone.Removed()
 	}
 	switch e.(type) {
 	case lesson.Undo:

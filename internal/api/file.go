@@ -27,25 +27,34 @@ func removeTemp(dir string) {
 	entries, _ := os.ReadDir(dir) // one that is not there has none
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), tempPrefix) {
-			os.RemoveAll(filepath.Join(dir, e.Name())) // otherwise the next start does it
+			clearTemp(filepath.Join(dir, e.Name()))
 		}
 	}
 }
 
+// clearTemp removes a folder with files that were sent or received, so that
+// nothing of what was taught stays on the disk. What fails is left to the next
+// start.
+func clearTemp(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if err := lesson.Shred(filepath.Join(dir, e.Name())); err != nil {
+			return
+		}
+	}
+	_ = os.Remove(dir)
+}
+
 // transfer gives f a folder to put a file in, one at a time.
 func (s *Server) transfer(f func(dir string) error) error {
-	select {
-	case s.file <- struct{}{}:
-		defer func() { <-s.file }()
-	default:
-		return &Error{Status: http.StatusServiceUnavailable, Code: CodeBusy, Message: "another lesson file is being sent or received: wait until that is done"}
-	}
-	dir, err := os.MkdirTemp(s.opt.TempDir, tempPrefix) // for this user only
-	if err != nil {
-		return storage("making room for the file", err)
-	}
-	defer os.RemoveAll(dir)
-	return f(dir)
+	return s.one(func() error {
+		dir, err := os.MkdirTemp(s.opt.TempDir, tempPrefix) // for this user only
+		if err != nil {
+			return storage("making room for the file", err)
+		}
+		defer clearTemp(dir)
+		return f(dir)
+	})
 }
 
 // storage says what kept a file from being written.

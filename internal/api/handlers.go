@@ -94,9 +94,11 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getCheck(w http.ResponseWriter, r *http.Request) error {
 	var c lesson.Check
-	err := s.box.View(r.Context(), func(view Lesson) (err error) {
-		c, err = view.Check()
-		return err
+	err := s.one(func() error {
+		return s.box.View(r.Context(), func(view Lesson) (err error) {
+			c, err = view.Check()
+			return err
+		})
 	})
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ const (
 	maxFile        = 1 << 30 // a lesson to load, in bytes
 	maxConnections = 64
 	maxStreams     = 16
-	perSecond      = 20 // commands
+	perSecond      = 20 // requests that the lesson is needed for
 	burst          = 40
 
 	headerTime = 5 * time.Second
@@ -61,9 +61,9 @@ type Server struct {
 	handler  http.Handler
 	server   http.Server
 	events   ring
-	commands *rate.Limiter
+	requests *rate.Limiter // that the lesson is needed for
 	streams  chan struct{} // one entry for each that is open
-	file     chan struct{} // one entry while a file is sent or received
+	whole    chan struct{} // one entry while a request needs the whole lesson
 	maxFile  int64
 	ending   chan struct{}
 	end      func()
@@ -74,9 +74,9 @@ func New(b Box, o Options) *Server {
 	o.Identity.Run = rand.Text()
 	s := &Server{
 		box: b, opt: o,
-		commands: rate.NewLimiter(perSecond, burst),
+		requests: rate.NewLimiter(perSecond, burst),
 		streams:  make(chan struct{}, maxStreams),
-		file:     make(chan struct{}, 1),
+		whole:    make(chan struct{}, 1),
 		maxFile:  maxFile,
 		ending:   make(chan struct{}),
 	}
@@ -160,23 +160,26 @@ func (t timedBody) Read(p []byte) (int, error) {
 // A route is one thing that can be asked for.
 type route struct {
 	method, path string // path below prefix
+	// lesson says that it needs the lesson: the box does nothing else with that
+	// meanwhile, so such requests are limited.
+	lesson bool
 	// handle answers, or returns an error before it has written anything.
 	handle func(w http.ResponseWriter, r *http.Request) error
 }
 
 func (s *Server) routes() []route {
 	return []route{
-		{http.MethodGet, "/snapshot", s.getSnapshot},
-		{http.MethodGet, "/snapshots", s.getSnapshots},
-		{http.MethodGet, "/events", s.getEvents},
-		{http.MethodGet, "/lesson", s.getLesson},
-		{http.MethodGet, "/lesson/history", s.getHistory},
-		{http.MethodGet, "/lesson/check", s.getCheck},
-		{http.MethodGet, "/lesson/file", s.getFile},
-		{http.MethodPut, "/lesson/file", s.putFile},
-		{http.MethodGet, "/lessons", s.getLessons},
-		{http.MethodPost, "/commands/{name}", s.postCommand},
-		{http.MethodGet, "/openapi.yaml", getDescription},
+		{http.MethodGet, "/snapshot", false, s.getSnapshot},
+		{http.MethodGet, "/snapshots", false, s.getSnapshots},
+		{http.MethodGet, "/events", false, s.getEvents},
+		{http.MethodGet, "/lesson", true, s.getLesson},
+		{http.MethodGet, "/lesson/history", true, s.getHistory},
+		{http.MethodGet, "/lesson/check", true, s.getCheck},
+		{http.MethodGet, "/lesson/file", true, s.getFile},
+		{http.MethodPut, "/lesson/file", true, s.putFile},
+		{http.MethodGet, "/lessons", true, s.getLessons},
+		{http.MethodPost, "/commands/{name}", true, s.postCommand},
+		{http.MethodGet, "/openapi.yaml", false, getDescription},
 	}
 }
 
@@ -191,7 +194,11 @@ func (s *Server) mux() *http.ServeMux {
 	}
 	methods := make(map[string][]string)
 	for _, r := range s.routes() {
-		handle(r.method+" "+prefix+r.path, r.handle)
+		answer := r.handle
+		if r.lesson {
+			answer = s.limited(answer)
+		}
+		handle(r.method+" "+prefix+r.path, answer)
 		methods[r.path] = append(methods[r.path], r.method)
 	}
 	for path, allowed := range methods {
@@ -206,6 +213,27 @@ func (s *Server) mux() *http.ServeMux {
 		return &Error{Status: http.StatusNotFound, Code: CodeNotFound, Message: fmt.Sprintf("%.100q: there is nothing: see %s/openapi.yaml", r.URL.Path, prefix)}
 	})
 	return m
+}
+
+// limited refuses what comes too fast.
+func (s *Server) limited(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !s.requests.Allow() {
+			return &Error{Status: http.StatusTooManyRequests, Code: CodeTooMany, Message: fmt.Sprintf("more than %d requests a second: wait a second", perSecond)}
+		}
+		return handle(w, r)
+	}
+}
+
+// one calls f, which needs the whole lesson, unless another such is called.
+func (s *Server) one(f func() error) error {
+	select {
+	case s.whole <- struct{}{}:
+		defer func() { <-s.whole }()
+		return f()
+	default:
+		return &Error{Status: http.StatusServiceUnavailable, Code: CodeBusy, Message: "the lesson is being sent, received or checked: wait until that is done"}
+	}
 }
 
 // reply answers with JSON.

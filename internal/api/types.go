@@ -155,6 +155,7 @@ type Done struct {
 	Done     string   `json:"done"`           // what was done, for people
 	Step     *Step    `json:"step,omitempty"` // of undo and redo: what was undone or done again
 	Kept     *Kept    `json:"kept,omitempty"` // where the lesson that was in hand is now
+	Gone     *Kept    `json:"gone,omitempty"` // lesson that was removed for good to make room
 	Contents Contents `json:"contents"`
 }
 
