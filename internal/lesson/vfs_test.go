@@ -738,15 +738,15 @@ func (r *diskRun) goesOn() error {
 	return nil
 }
 
-// eachInTurn calls f with 1, 2, 3 … on as many processors as there are, until it
-// returns false; in a short test, with one in forty-one.
-func eachInTurn(t *testing.T, seed uint64, f func(n int) (more bool, err error)) (tried int) {
+// eachInTurn calls f with 1, 2, 3 … on two processors until it returns false; or
+// with one in every, in a short test one in forty-one.
+func eachInTurn(t *testing.T, seed uint64, every int, f func(n int) (more bool, err error)) (tried int) {
 	t.Helper()
-	first, step := 1, 1
+	step := every
 	if testing.Short() {
 		step = 41
-		first += int(seed % uint64(step))
 	}
+	first := 1 + int(seed%uint64(step))
 	var next, count, failed atomic.Int64
 	var wg sync.WaitGroup
 	for range 2 {
@@ -778,7 +778,8 @@ func vfsSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// TestDisturbed makes each operation of the disk fail in turn.
+// TestDisturbed makes each operation of the disk fail in turn, and of three
+// operations one fail with all that follow it.
 func TestDisturbed(t *testing.T) {
 	seed := vfsSeed(t)
 	for _, c := range chapters() {
@@ -791,7 +792,11 @@ func TestDisturbed(t *testing.T) {
 				if f.errno == syscall.ENOSPC {
 					defer answerFull()()
 				}
-				n := eachInTurn(t, seed, func(n int) (bool, error) { return p.disturbed(f, n, seed+uint64(n)) })
+				every := 1
+				if f.stays {
+					every = 3 // it begins as the one that does not stay
+				}
+				n := eachInTurn(t, seed, every, func(n int) (bool, error) { return p.disturbed(f, n, seed+uint64(n)) })
 				if n == 0 && !testing.Short() {
 					t.Error("there is nothing that it can befall")
 				}
@@ -810,7 +815,7 @@ func TestPlugPulled(t *testing.T) {
 			if err != nil {
 				t.Fatalf("while nothing fails: %v", err)
 			}
-			n := eachInTurn(t, seed, func(n int) (bool, error) {
+			n := eachInTurn(t, seed, 1, func(n int) (bool, error) {
 				if n > len(p.cuts) {
 					return false, nil
 				}
