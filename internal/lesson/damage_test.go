@@ -282,6 +282,11 @@ func (c *taught) judge(t testing.TB, s *Store, got dump, n *Notice, files shelf,
 	t.Helper()
 	if n == nil || n.Cause == nil {
 		if !got.equal(c.dump) {
+			for table := range c.dump {
+				if !slices.Equal(got[table], c.dump[table]) {
+					t.Logf("%s: %d rows (want %d)", table, len(got[table]), len(c.dump[table]))
+				}
+			}
 			t.Fatalf("%s: something is different, and nobody is told", what)
 		}
 		return "whole"
@@ -449,6 +454,54 @@ func TestCorrupted(t *testing.T) {
 	if found[".backup.1"] == 0 || found["without some pictures"] == 0 && !testing.Short() {
 		t.Error("the test sees too little")
 	}
+}
+
+// Any page may come in the place of any other one: that is found, or nothing
+// that counts is there.
+func TestPagesMisplaced(t *testing.T) {
+	l := newTeacher(t)
+	l.press(0, 2)
+	l.must(Describe{"Monday", "with the lamp"})
+	l.must(New{})
+	l.press(0, 2)
+	l.press(device.Nothing, 1)
+	l.must(Rename{0, "cup"})
+	l.must(Describe{"Tuesday", "without"})
+	l.must(Undo{})
+	if err := l.SetLocked(true); err != nil {
+		t.Fatal(err)
+	}
+	want := dumpOf(t, l.Store)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(l.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	found, nothing := 0, 0
+	for from := 0; from < len(whole); from += page {
+		for to := 0; to < len(whole); to += page {
+			b := bytes.Clone(whole)
+			copy(b[to:to+page], whole[from:])
+			if err := os.WriteFile(l.path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c, _, spoilt, err := (&Store{path: l.path, disk: system{}, service: true}).read()
+			switch {
+			case spoilt > 0 || errors.Is(err, ErrDamaged):
+				found++
+			case err != nil:
+				t.Errorf("page at %d doubled at %d: %v", from, to, err)
+			case !dumpOf(t, &Store{path: l.path, disk: system{}, contents: c}).equal(want):
+				t.Errorf("page at %d doubled at %d: something is different, and nobody is told", from, to)
+			default:
+				nothing++
+			}
+		}
+	}
+	t.Logf("%d of %d were found; the others hit nothing that counts", found, found+nothing)
 }
 
 // What was done last is in the log only. Damage to the last record cannot be

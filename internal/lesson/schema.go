@@ -29,7 +29,9 @@ const (
 // the moment. A row with removed_by is no longer live, but is still there.
 // Every row carries a checksum of itself and can say whether it is intact, so
 // that a flipped bit in a blob is found like one in a page header. (A CHECK
-// would say it too, but SQLite drops those where it only reads.)
+// would say it too, but SQLite drops those where it only reads.) Since version
+// 2 the name of the table is in it: a page of another one may have come in
+// its place.
 func migrations() []string {
 	sum := func(columns string) string {
 		return fmt.Sprintf("sum INTEGER NOT NULL AS (rowsum(%[1]s)) STORED, intact INTEGER AS (sum IS rowsum(%[1]s)) VIRTUAL", columns)
@@ -136,25 +138,27 @@ CREATE TABLE change (
 	field     TEXT NOT NULL CHECK (field IN ('live', 'class', 'name', 'note')),
 	before    NOT NULL,
 	after     NOT NULL,
-	` + sum("seq, operation, thing, row, field, before, after") + `
+	` + sum("'change', seq, operation, thing, row, field, before, after") + `
 );
 CREATE INDEX change_operation ON change (operation);
 
+-- Its key has an index of its own, as every table has one but that of the
+-- pictures: SQLite compares the two, and finds rows that are not there any more.
 CREATE TABLE description (
-	lesson INTEGER PRIMARY KEY REFERENCES lesson ON DELETE CASCADE,
+	lesson INTEGER NOT NULL UNIQUE REFERENCES lesson ON DELETE CASCADE,
 	name   TEXT NOT NULL,
 	note   TEXT NOT NULL,
-	` + sum("lesson, name, note") + `
+	` + sum("'description', lesson, name, note") + `
 );
 
 -- When a lesson was put away, and by what kind of operation.
 CREATE TABLE away (
-	lesson   INTEGER PRIMARY KEY REFERENCES lesson ON DELETE CASCADE,
+	lesson   INTEGER NOT NULL UNIQUE REFERENCES lesson ON DELETE CASCADE,
 	kind     TEXT NOT NULL,
 	boot     TEXT NOT NULL,
 	since_ns INTEGER NOT NULL,
 	wall_ns  INTEGER,
-	` + sum("lesson, kind, boot, since_ns, wall_ns") + `
+	` + sum("'away', lesson, kind, boot, since_ns, wall_ns") + `
 );
 
 -- Embeddings in other spaces than that of the live frame, made from the
@@ -165,14 +169,14 @@ CREATE TABLE recomputed (
 	space      INTEGER NOT NULL REFERENCES space,
 	provenance INTEGER NOT NULL REFERENCES provenance,
 	embedding  BLOB NOT NULL,
-	` + sum("seq, example, space, provenance, embedding") + `,
+	` + sum("'recomputed', seq, example, space, provenance, embedding") + `,
 	UNIQUE (example, space)
 );
 
 CREATE TABLE setting (
 	name  TEXT PRIMARY KEY NOT NULL,
 	value NOT NULL,
-	` + sum("name, value") + `
+	` + sum("'setting', name, value") + `
 );
 `,
 	}
@@ -296,7 +300,7 @@ func verifySchema(q querier, version int) error {
 func schemas() []string {
 	return []string{
 		"63f2fed762b105553926ab11cd1abb3c485dc0904ed5abc6039d83104578996a",
-		"52d9fec5aa08f40db9a7ee4de97a4f451f72009ab87bc7807c8190fec77ace22",
+		"0a0abb7816a0b92e357c6ccfd26d72c7f67480a6edfb28513f942053557d6815",
 	}
 }
 
