@@ -924,7 +924,8 @@ func (h *home) refused(command []string, words ...string) {
 
 // acknowledged demands that a lesson has all that a box said that it had kept,
 // and nothing that nobody had asked for. What was refused may be there: the disk
-// went after it had taken it. The box has ended, and nothing was taken back.
+// went after it had taken it. So may one that was under way when the box was told
+// to end, which it does not tell of any more. Nothing was taken back.
 func (h *home) acknowledged(s *service) {
 	h.t.Helper()
 	code, out, complaint := h.run(h.at("lesson", "show", "--json"))
@@ -940,8 +941,15 @@ func (h *home) acknowledged(s *service) {
 	for _, e := range s.told("refused") {
 		refused[e.Button]++
 	}
+	underWay := 1
 	for _, c := range in.Contents.Classes {
-		if least := want[c.Button]; c.Frames < least || c.Frames > least+refused[c.Button] {
+		least := want[c.Button]
+		if underWay > 0 && c.Frames == least+refused[c.Button]+1 {
+			underWay--
+			delete(want, c.Button)
+			continue
+		}
+		if c.Frames < least || c.Frames > least+refused[c.Button] {
 			h.t.Errorf("%s: %d examples on file (want the %d acknowledged, and %d at most that were refused)", c.Button, c.Frames, least, refused[c.Button])
 		}
 		delete(want, c.Button)
