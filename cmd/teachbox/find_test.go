@@ -169,6 +169,10 @@ func TestHeldByAnother(t *testing.T) {
 
 // TestHangs lets a box take the connection up and say nothing.
 func TestHangs(t *testing.T) {
+	if testing.Short() {
+		t.Log("NOT TESTED: it takes ten seconds of waiting")
+		return
+	}
 	dir := taughtFolder(t)
 	ended := make(chan struct{})
 	serve(t, dir, func(http.Handler) http.Handler {
