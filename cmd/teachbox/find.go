@@ -136,7 +136,7 @@ func (f boxFlags) reach(ctx context.Context, top *cli, s std, begin bool) (*reac
 	if _, named := f.named(); err == nil || !errors.Is(err, errNoBox) || named {
 		return r, err
 	}
-	at, err := f.alone(top)
+	at, err := f.file(top)
 	if err != nil {
 		return nil, err
 	}
@@ -155,15 +155,15 @@ func (f boxFlags) reach(ctx context.Context, top *cli, s std, begin bool) (*reac
 	return &reached{api.NewLocalClient(server), store.Close}, nil
 }
 
-// alone says where the lesson is while no box runs.
-func (f boxFlags) alone(top *cli) (lesson.Options, error) {
+// file says where the lesson is while no box runs.
+func (f boxFlags) file(top *cli) (lesson.Options, error) {
 	cfg, err := top.config()
 	if err != nil {
 		return lesson.Options{}, err
 	}
 	dir, err := stateFolder(f.State, false, cfg)
 	if err == nil {
-		dir, err = filepath.Abs(dir) // SQLite wants it
+		dir, err = filepath.Abs(dir) // for people, who may look from elsewhere
 	}
 	return lesson.Options{Path: filepath.Join(dir, lessonFile), KeepPictures: keepPictures(cfg.Lesson.KeepPictures)}, err
 }

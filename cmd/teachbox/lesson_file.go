@@ -87,11 +87,7 @@ type lessonCheckCmd struct {
 
 func (c *lessonCheckCmd) Run(ctx context.Context, top *cli, s std) error {
 	if c.File != "" {
-		path, err := filepath.Abs(c.File) // SQLite wants it
-		if err != nil {
-			return err
-		}
-		r := &reached{api.NewLocalClient(api.New(fileAlone{path: path}, api.Options{})), func() error { return nil }}
+		r := &reached{api.NewLocalClient(api.New(fileAlone{path: c.File}, api.Options{})), func() error { return nil }}
 		return c.check(ctx, s, r, c.File)
 	}
 	return c.with(ctx, top, s, func(r *reached) error { return c.check(ctx, s, r, "lesson file") })
@@ -166,7 +162,7 @@ func (c *lessonEraseCmd) Run(ctx context.Context, top *cli, s std) error {
 // alone erases while no box runs, whatever the lesson is like. A box may start
 // while somebody is asked, and is not erased then.
 func (c *lessonEraseCmd) alone(top *cli, s std) error {
-	at, err := c.boxFlags.alone(top)
+	at, err := c.file(top)
 	if err != nil {
 		return err
 	}
