@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	minSide, maxSide = 32, 4096 // of a camera's picture; no model sees more than a few hundred pixels
-	maxPin           = 27       // last GPIO of the Pi's 40-pin header, BCM number
-	maxControls      = 64       // a camera has some twenty
-	maxName          = 31       // bytes of a line's name or a chip's label: GPIO_MAX_NAME_SIZE of linux/gpio.h less one
+	minSide, maxSide = 32, 4096                  // of a camera's picture; no model sees more than a few hundred pixels
+	maxPin           = 27                        // last GPIO of the Pi's 40-pin header, BCM number
+	maxControls      = 64                        // a camera has some twenty
+	maxForget        = 10 * 365 * 24 * time.Hour // longer than a card lasts
+	maxName          = 31                        // bytes of a line's name or a chip's label: GPIO_MAX_NAME_SIZE of linux/gpio.h less one
 )
 
 // A key is one setting of a configuration.
@@ -75,6 +76,8 @@ func (c *Config) keys() []key {
 	ks = append(ks,
 		between("box.rate", &c.Box.Rate, 1, 60),
 		between("box.night_after", &c.Box.NightAfter, Duration(time.Second), Duration(24*time.Hour)),
+		key{name: "box.shutdown_gesture", value: &c.Box.ShutdownGesture, want: "true or false"},
+		betweenOrNever("box.hardware_watchdog", &c.Box.HardwareWatchdog, 5*time.Second, 15*time.Second),
 		key{"model.source", &c.Model.Source, `a name such as "mobilenet_v1_1.0_224_quant", or a path that ends in ".tflite"`, "not a model", func() bool {
 			_, file := c.Model.File()
 			return isPath(c.Model.Source) && (file || !strings.ContainsAny(c.Model.Source, `/\`))
@@ -103,6 +106,14 @@ func (c *Config) keys() []key {
 		between("lesson.picture_side", &c.Lesson.PictureSide, 64, 2048),
 		key{name: "lesson.skip_similar", value: &c.Lesson.SkipSimilar, want: "true or false"},
 		key{name: "lesson.locked", value: &c.Lesson.Locked, want: "true or false"},
+		betweenOrNever("lesson.forget_pictures_after", &c.Lesson.ForgetPicturesAfter, time.Hour, maxForget),
+		betweenOrNever("lesson.forget_lessons_after", &c.Lesson.ForgetLessonsAfter, time.Hour, maxForget),
+		key{"exhibition.lesson", &c.Exhibition.Lesson, `the path of a saved lesson, or ""`, "not a path", func() bool {
+			return c.Exhibition.Lesson == "" || isPath(c.Exhibition.Lesson)
+		}},
+		betweenOrNever("exhibition.idle", &c.Exhibition.Idle, time.Minute, 24*time.Hour),
+		key{name: "exhibition.at_start", value: &c.Exhibition.AtStart, want: "true or false"},
+		key{name: "stick.exchange", value: &c.Stick.Exchange, want: "true or false"},
 		key{"sim.photos", &c.Sim.Photos, `the path of a folder, or ""`, "not a path", func() bool {
 			return c.Sim.Photos == "" || isPath(c.Sim.Photos)
 		}},
@@ -168,6 +179,15 @@ func between[T int | float64 | Duration](name string, p *T, lo, hi T) key {
 	}}
 }
 
+// betweenOrNever is a length of time that may be 0.
+func betweenOrNever(name string, p *Duration, lo, hi time.Duration) key {
+	k := between(name, p, Duration(lo), Duration(hi))
+	inRange := k.ok
+	k.want += `, or "0s" for never`
+	k.ok = func() bool { return *p == 0 || inRange() }
+	return k
+}
+
 func oneOf[T int | string](name string, p *T, choices ...T) key {
 	var want strings.Builder
 	for i, c := range choices {
@@ -231,6 +251,12 @@ func (c *Config) check() []problem {
 		if c.Camera.Hold {
 			ps = append(ps, problem{key: "camera.hold", text: fmt.Sprintf("a Pi camera cannot be held (got source %q; want a V4L2 camera, or false)", c.Camera.Source)})
 		}
+	}
+	if c.Box.ShutdownGesture && c.Panel.Nothing == nil {
+		ps = append(ps, problem{key: "box.shutdown_gesture", text: "no nothing button (got true; want panel.nothing as well, which the gesture begins with, or false)"})
+	}
+	if e := c.Exhibition; e.Lesson == "" && (e.Idle != 0 || e.AtStart) {
+		ps = append(ps, problem{key: "exhibition.lesson", text: `missing (got ""; want the path of a saved lesson to return to, or neither idle nor at_start)`})
 	}
 	if n := len(c.Camera.Controls); n > maxControls {
 		ps = append(ps, problem{key: controlsKey, text: fmt.Sprintf("too many controls (got %d; want at most %d)", n, maxControls)})

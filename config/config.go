@@ -29,7 +29,11 @@ type Config struct {
 	Model  Model  `toml:"model"`
 	Panel  Panel  `toml:"panel"`
 	Lesson Lesson `toml:"lesson"`
-	Sim    Sim    `toml:"sim"`
+
+	Exhibition Exhibition `toml:"exhibition"`
+	Stick      Stick      `toml:"stick"`
+
+	Sim Sim `toml:"sim"`
 }
 
 // The choices of Camera.Source, beside "v4l2", "v4l2:WHICH", "rpicam:CODEC" and
@@ -92,10 +96,12 @@ func (c Camera) RPiCam() (codec string, ok bool) {
 	return "", false
 }
 
-// Box is the pace of the box.
+// Box is the pace of the box, and how its computer ends.
 type Box struct {
-	Rate       int      `toml:"rate"`        // looks per second at most, 1 to 60
-	NightAfter Duration `toml:"night_after"` // darkness until the box sleeps, 1 s to 24 h
+	Rate             int      `toml:"rate"`              // looks per second at most, 1 to 60
+	NightAfter       Duration `toml:"night_after"`       // darkness until the box sleeps, 1 s to 24 h
+	ShutdownGesture  bool     `toml:"shutdown_gesture"`  // the buttons can switch the computer off
+	HardwareWatchdog Duration `toml:"hardware_watchdog"` // the computer restarts if it hangs for so long, 5 to 15 s; 0: as the system has it
 }
 
 // Model is the backbone.
@@ -125,6 +131,23 @@ type Lesson struct {
 	PictureSide  int    `toml:"picture_side"`  // longest side of a kept picture in pixels, 64 to 2048
 	SkipSimilar  bool   `toml:"skip_similar"`  // a burst skips frames nearly identical to the last one kept
 	Locked       bool   `toml:"locked"`        // teaching is locked at start
+
+	// After so much time with the power on, 1 h to 10 years, pictures and
+	// lessons are forgotten; 0: never.
+	ForgetPicturesAfter Duration `toml:"forget_pictures_after"`
+	ForgetLessonsAfter  Duration `toml:"forget_lessons_after"`
+}
+
+// Exhibition is for a box that many people use and nobody looks after.
+type Exhibition struct {
+	Lesson  string   `toml:"lesson"`   // path of the saved lesson that the box returns to; ""
+	Idle    Duration `toml:"idle"`     // time without a press until it does, 1 min to 24 h; 0: never
+	AtStart bool     `toml:"at_start"` // it does whenever it starts
+}
+
+// Stick is what the box does with USB sticks.
+type Stick struct {
+	Exchange bool `toml:"exchange"` // lessons go onto a stick that asks for it, and come from it
 }
 
 // Sim is the simulated desk, for the camera source "sim".

@@ -258,6 +258,10 @@ func TestErrors(t *testing.T) {
 		{"beyond an int", "box.rate = 99999999999999999999", []string{"1: box.rate: out of range (got 99999999999999999999; want a whole number from 1 to 60)"}},
 		{"no number", "sim.jitter = nan", []string{"1: sim.jitter: out of range (got NaN; want a number from 0 to 1)"}},
 		{"float", "sim.jitter = 1.5", []string{"1: sim.jitter: out of range (got 1.5; want a number from 0 to 1)"}},
+		{"neither a time nor never", `box.hardware_watchdog = "20s"`, []string{`1: box.hardware_watchdog: out of range (got "20s"; want text such as "10m", from 5s to 15s, or "0s" for never)`}},
+		{"less than never", `lesson.forget_lessons_after = "-1h"`, []string{`1: lesson.forget_lessons_after: out of range (got "-1h"; want text such as "10m", from 1h to 87600h, or "0s" for never)`}},
+		{"a gesture without its button", "box.shutdown_gesture = true\n" + twoSlots, []string{"1: box.shutdown_gesture: no nothing button (got true; want panel.nothing as well, which the gesture begins with, or false)"}},
+		{"nothing to return to", `exhibition.idle = "5m"`, []string{`1: exhibition.lesson: missing (got ""; want the path of a saved lesson to return to, or neither idle nor at_start)`}},
 		{"choice of numbers", "camera.rotation = 45", []string{"1: camera.rotation: not a choice (got 45; want 0, 90, 180 or 270)"}},
 		{"choice of texts", `camera.flip = "x"`, []string{`1: camera.flip: not a choice (got "x"; want "", "h", "v" or "hv")`}},
 		{"empty", `lesson.keep_pictures = ""`, []string{`1: lesson.keep_pictures: missing (want "never", "lesson" or "always")`}},
@@ -520,4 +524,66 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("what Write wrote reads differently (-before +after):\n%s", diff)
 		}
 	})
+}
+
+// TestOver lays one file over another, as the boot partition's is laid over the
+// system's.
+func TestOver(t *testing.T) {
+	const system = `
+[camera]
+source = "v4l2:C920"
+rotation = 90
+[camera.controls]
+gain = 3
+[box]
+rate = 5
+[panel]
+source = "gpio"
+[[panel.slots]]
+button = { pin = 2 }
+led = { pin = 3 }
+[[panel.slots]]
+button = { pin = 14 }
+led = { pin = 15 }
+`
+	base, before := mustParse(t, system), mustParse(t, system)
+	own := base.Panel.clone()
+	for name, c := range map[string]struct {
+		text string
+		want func(c *Config)
+	}{
+		"nothing":        {"", func(*Config) {}},
+		"one key":        {"[camera]\nrotation = 180", func(c *Config) { c.Camera.Rotation = 180 }},
+		"a default":      {"[box]\nrate = 15", func(c *Config) { c.Box.Rate = 15 }},
+		"a control":      {"[camera.controls]\nexposure = 7", func(c *Config) { c.Camera.Controls = map[string]int{"gain": 3, "exposure": 7} }},
+		"no panel":       {"[panel]\nsource = \"sim\"", func(c *Config) { c.Panel = own.clone(); c.Panel.Source = SourceSim }},
+		"a preset":       {"[panel]\npreset = \"coral-teachable\"", func(c *Config) { c.Panel = preset(PresetCoral) }},
+		"its own preset": {"[panel]\npreset = \"default\"", func(c *Config) { c.Panel = preset(PresetDefault) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParseOver(base, "card.toml", []byte(c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *base
+			c.want(&want)
+			if diff := cmp.Diff(&want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			got.Panel.Slots[0].LED.Pin = 9
+			got.Camera.Controls["gain"] = 9
+			if diff := cmp.Diff(before, base); diff != "" {
+				t.Errorf("what is laid over a configuration changed it:\n%s", diff)
+			}
+		})
+	}
+	pins := "[panel.status]\npin = 8\n[[panel.slots]]\nbutton = { pin = 2 }\nled = { pin = 3 }\n"
+	got, err := ParseOver(base, "card.toml", []byte(pins+"[[panel.slots]]\nbutton = { pin = 4 }\nled = { pin = 7 }\n"))
+	if err != nil || len(got.Panel.Slots) != 2 || got.Panel.Slots[1].LED.Pin != 7 || got.Panel.Status.Pin != 8 || got.Panel.Nothing != nil {
+		t.Errorf("a panel of its own: got %+v, %v", got.Panel, err)
+	}
+	_, err = ParseOver(base, "card.toml", []byte(pins))
+	if err == nil || !strings.Contains(err.Error(), "card.toml:3: panel.slots: wrong number of slots (got 1;") {
+		t.Errorf("half a panel: got %v; the pins of another file are not to be mixed with it", err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"unicode"
@@ -191,16 +192,19 @@ func (f *file) syntax(data []byte, offset int, message string) {
 	})
 }
 
-// config returns the configuration that the settings make, as far as they can
-// be understood. It notes what is unknown, of a wrong type or said twice.
-func (f *file) config() *Config {
-	c := Default()
+// config returns the configuration that the settings make of base, as far as
+// they can be understood. It notes what is unknown, of a wrong type or said
+// twice.
+func (f *file) config(base *Config) *Config {
+	c := new(Config)
+	*c = *base
+	c.Camera.Controls = maps.Clone(base.Camera.Controls)
 	// Every pin that the file might name needs a place.
+	c.Panel.Nothing, c.Panel.Status = new(newButton()), new(newLED())
 	c.Panel.Slots = make([]Slot, max(1, f.slots))
 	for i := range c.Panel.Slots {
 		c.Panel.Slots[i] = Slot{newButton(), newLED()}
 	}
-	*c.Panel.Nothing, *c.Panel.Status = newButton(), newLED()
 	for _, s := range f.settings {
 		if name, ok := strings.CutPrefix(s.name, controlsKey+"."); ok && isControl(name) && len(c.Camera.Controls) <= maxControls {
 			c.Camera.Controls[name] = 0
@@ -209,9 +213,11 @@ func (f *file) config() *Config {
 	f.assign(c.keys())
 
 	if !f.says(slotsKey) && !f.says(nothingKey) && !f.says(statusKey) {
-		source := c.Panel.Source
-		c.Panel = preset(c.Panel.Preset)
-		c.Panel.Source = source
+		said := c.Panel
+		if c.Panel = base.Panel.clone(); f.says("panel.preset") {
+			c.Panel = preset(said.Preset)
+		}
+		c.Panel.Source = said.Source
 		return c
 	}
 	c.Panel.Slots = c.Panel.Slots[:f.slots]

@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -97,6 +98,18 @@ func (l Line) Offset() (chip string, offset int, ok bool) {
 // pinLine is the name that the kernels of all Raspberry Pis give to the line of
 // a BCM number.
 func pinLine(pin int) string { return "GPIO" + strconv.Itoa(pin) }
+
+// clone returns a panel that shares no pins with p.
+func (p Panel) clone() Panel {
+	p.Slots = slices.Clone(p.Slots)
+	if p.Nothing != nil {
+		p.Nothing = new(*p.Nothing)
+	}
+	if p.Status != nil {
+		p.Status = new(*p.Status)
+	}
+	return p
+}
 
 // preset returns the panel of that name. An unknown name, which check reports,
 // gets the pins of PresetDefault.

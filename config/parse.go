@@ -16,12 +16,16 @@ const MaxFileSize = 1 << 20
 
 // Load reads the configuration file at path. The error wraps ErrInvalid if the
 // file could be read, and otherwise the error of the file system.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return LoadOver(Default(), path) }
+
+// LoadOver is Load for a file that says only what is different from base. A file
+// that lists pins replaces the whole panel, as does one that names a preset.
+func LoadOver(base *Config, path string) (*Config, error) {
 	data, err := files.Read(path, MaxFileSize)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %s: %w (check the path and that the file may be read, or leave it out to run with the defaults)", path, err)
 	}
-	return Parse(path, data)
+	return ParseOver(base, path, data)
 }
 
 // Parse reads a configuration from data. What it does not say is as in
@@ -29,7 +33,11 @@ func Load(path string) (*Config, error) {
 // order of the file: "name:line: key: what is wrong (got …; want …)". Slots are
 // counted from one there: "panel.slots#2" is the second. After the first 20
 // problems it only says that there are more.
-func Parse(name string, data []byte) (*Config, error) {
+func Parse(name string, data []byte) (*Config, error) { return ParseOver(Default(), name, data) }
+
+// ParseOver is Parse for data that says only what is different from base, see
+// LoadOver.
+func ParseOver(base *Config, name string, data []byte) (*Config, error) {
 	if len(data) > MaxFileSize {
 		return nil, &invalid{name, []problem{{text: fmt.Sprintf("too large (want at most %d bytes; is this a configuration?)", MaxFileSize)}}}
 	}
@@ -41,7 +49,7 @@ func Parse(name string, data []byte) (*Config, error) {
 
 	var f file
 	f.scan(data)
-	c := f.config()
+	c := f.config(base)
 	if len(f.problems) == 0 {
 		f.confirm(data)
 	}
