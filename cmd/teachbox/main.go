@@ -59,6 +59,11 @@ type cli struct {
 	Settings    configCmd      `cmd:"" name:"config" help:"Print the configuration, or check a file."`
 	Card        cardCmd        `cmd:"" help:"Print what the buttons and LEDs mean, as a card for the wall."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
+
+	// What the package and the service manager call.
+	Ended      endedCmd      `cmd:"" hidden:"" help:"Make the LEDs dark after the service, and note how it ended."`
+	Manual     manualCmd     `cmd:"" hidden:"" help:"Print the manual page."`
+	Completion completionCmd `cmd:"" hidden:"" help:"Print the completion for bash."`
 }
 
 // Exit codes.

@@ -10,7 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"teachbox/internal/box"
+	"teachbox/systemd"
 )
 
 // TestManaged runs a box as systemd does and listens to what it says.
@@ -117,4 +123,70 @@ func script(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestReady: a box is ready when camera and panel are in hand. One without a
+// camera is up after a while, too, and says what it lacks.
+func TestReady(t *testing.T) {
+	for source, want := range map[string]time.Duration{
+		"sim":             time.Second,
+		"v4l2:/dev/none1": readyWithin,
+	} {
+		cfg := simulated(t)
+		cfg.Model.Source, cfg.Camera.Source = tinyModel(t), source
+		dir := t.TempDir()
+		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		// What was said until now, without waiting for more.
+		heard := func() (said string) {
+			raw, err := c.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 10_000)
+			_ = raw.Control(func(fd uintptr) {
+				for {
+					n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+					if err != nil {
+						return
+					}
+					said += string(b[:n]) + "\n"
+				}
+			})
+			return said
+		}
+		n, err := systemd.New(func(key string) string { return map[string]string{"NOTIFY_SOCKET": filepath.Join(dir, "n")}[key] }, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			a, err := assemble(cfg, assembly{state: dir, service: true, observe: func(box.Event) {}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.store.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			var ended sync.WaitGroup
+			ended.Go(func() { _ = a.box.Run(ctx) })
+			ended.Go(func() { newManaged(n).tell(ctx, a.box) })
+			began := time.Now()
+			var said string
+			for !strings.Contains(said, "READY=1") && time.Since(began) < time.Minute {
+				time.Sleep(readyEvery)
+				said += heard()
+			}
+			if took := time.Since(began); took > want+statusEvery || want == readyWithin && took < want {
+				t.Errorf("%s: ready after %v, want %v", source, took, want)
+			}
+			time.Sleep(2 * statusEvery)
+			if said += heard(); (source == "sim") != strings.Contains(said, "STATUS=well") || strings.Count(said, "READY=1") != 1 {
+				t.Errorf("%s: it said\n%s", source, said)
+			}
+			cancel()
+			ended.Wait()
+		})
+	}
 }

@@ -123,6 +123,17 @@ type Snapshot struct {
 	Verdict int     // the slot by the head's rule alone, or -1 for unknown
 }
 
+// InHand reports whether the box has what it needs: it has looked at a frame,
+// and camera, panel and model work.
+func (s *Snapshot) InHand() bool {
+	for _, part := range []string{partCamera, partPicture, partModel, partPanel, partLights} {
+		if _, wrong := find(s.Problems, part); wrong {
+			return false
+		}
+	}
+	return s.Looks > 0
+}
+
 // Report is what the fit learned about the lesson, or nil.
 func (s *Snapshot) Report() *head.Report {
 	if s.Fold == nil || s.Fold.Head == nil {
